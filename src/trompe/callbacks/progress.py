@@ -1,0 +1,104 @@
+"""The progress bar: how far, how fast, how long still, and how well."""
+
+import sys
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from tqdm import tqdm
+
+from trompe.methods.base import Method
+
+
+class Progress(pl.Callback):
+    """kimg of the budget, images/s, time left, losses and the latest metric.
+
+    On a terminal it is a bar; elsewhere one line a tick. Losses are those of the last whole tick,
+    because reading them more often would make the device wait.
+
+    Args:
+        refresh_seconds: least time between two redraws.
+    """
+
+    def __init__(self, refresh_seconds: float = 0.5) -> None:
+        self.refresh_seconds = refresh_seconds
+        self._bar: tqdm | None = None
+        self._notes: dict[str, str] = {}
+        self._began = (0.0, 0)
+        self._drawn = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar at the image count the run stands at."""
+        assert isinstance(pl_module, Method)
+        clock = pl_module.clock
+        self._began = (time.perf_counter(), clock.images)
+        if trainer.is_global_zero and sys.stderr.isatty():
+            self._bar = tqdm(
+                total=clock.budget_kimg,
+                initial=clock.kimg,
+                bar_format="{percentage:3.0f}%|{bar:20}| {n:.1f}/{total:.0f} kimg {postfix}",
+                dynamic_ncols=True,
+            )
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Redraw, if the last time is long enough ago."""
+        now = time.perf_counter()
+        if self._bar is None or now - self._drawn < self.refresh_seconds:
+            return
+        assert isinstance(pl_module, Method)
+        self._drawn = now
+        self._bar.n = pl_module.clock.kimg
+        self._bar.set_postfix_str(self._status(pl_module), refresh=True)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over the tick's means; without a terminal, print its line."""
+        assert isinstance(pl_module, Method)
+        for name, value in pl_module.scalars.items():
+            if name.startswith("loss/"):
+                self._notes[name.replace("loss/", "")[0].upper()] = f"{value:.2f}"
+            elif "/" not in name:
+                self._notes[name] = f"{value:.2f}"
+        if self._bar is None and trainer.is_global_zero:
+            clock = pl_module.clock
+            print(f"{clock.kimg:.1f}/{clock.budget_kimg:.0f} kimg {self._status(pl_module)}")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the bar at its end."""
+        if self._bar is not None:
+            assert isinstance(pl_module, Method)
+            self._bar.n = pl_module.clock.kimg
+            self._bar.set_postfix_str(self._status(pl_module), refresh=True)
+            self._close()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the terminal in order."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _status(self, method: Method) -> str:
+        seconds = time.perf_counter() - self._began[0]
+        images = method.clock.images - self._began[1]
+        rate = images / max(seconds, 1e-9)
+        left = (method.clock.budget_kimg * 1000 - method.clock.images) / max(rate, 1e-9)
+        parts = [f"{rate:.0f} images/s", f"{_clock(left)} left"]
+        parts += [f"{name} {value}" for name, value in self._notes.items()]
+        return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

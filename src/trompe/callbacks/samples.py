@@ -1,0 +1,42 @@
+"""Grids of the same latents, drawn again and again while the generator learns."""
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from trompe.engine.randomness import keyed_generator
+from trompe.images import save_grid, to_uint8
+from trompe.methods.base import Method
+
+
+class SampleGrid(pl.Callback):
+    """Saves `samples/<kimg>.png` in the run folder and hands it to the trackers.
+
+    Args:
+        every_kimg: thousands of images between two grids.
+        count: images in a grid.
+        batch_size: images generated at once.
+    """
+
+    def __init__(self, every_kimg: float, count: int, batch_size: int = 64) -> None:
+        self.every_kimg = every_kimg
+        self.count = count
+        self.batch_size = batch_size
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw a grid if it is time."""
+        assert isinstance(pl_module, Method)
+        if not (trainer.is_global_zero and pl_module.clock.is_due(self.every_kimg)):
+            return
+        generator = keyed_generator(pl_module.seed, "sample grid")
+        latents = torch.randn(self.count, pl_module.latent_dim, generator=generator)
+        images = [
+            to_uint8(pl_module.sample(z.to(pl_module.device))).cpu()
+            for z in latents.split(self.batch_size)
+        ]
+        kimg = pl_module.clock.kimg
+        path = Path(trainer.default_root_dir) / "samples" / f"{kimg:09.3f}.png"
+        save_grid(torch.cat(images), path)
+        for tracker in trainer.loggers:
+            tracker.log_images("samples", path, kimg)  # type: ignore[attr-defined]

@@ -1,0 +1,137 @@
+"""`trompe COMMAND [overrides]`: finds the command, and turns a user's mistake into one line.
+
+Commands are the modules of `trompe.commands`; each has a docstring, whose first line is its help,
+and a `main` made by `hydra.main`. Nothing here imports torch.
+"""
+
+import ast
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from trompe.errors import UserError
+
+_COMMANDS = Path(__file__).parent / "commands"
+
+
+def commands() -> dict[str, str]:
+    """Every command with the first line of its module's docstring, read without importing it."""
+    found = {}
+    for file in sorted(_COMMANDS.glob("[!_]*.py")):
+        docstring = ast.get_docstring(ast.parse(file.read_text())) or ""
+        found[file.stem] = docstring.partition("\n")[0]
+    return found
+
+
+def usage() -> str:
+    """The text of `trompe --help`."""
+    lines = [f"  {name:<10} {text}" for name, text in commands().items()]
+    return "\n".join(
+        [
+            "usage: trompe COMMAND [key=value ...]",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "trompe COMMAND --help       what can be configured",
+            "trompe COMMAND --cfg job    the composed config, without running it",
+            'eval "$(trompe -sc install=bash)"    shell completion (also zsh, fish)',
+        ]
+    )
+
+
+def main() -> int:
+    """Run the command line; returns the exit code: 0 done, 2 the user's mistake, 1 ours."""
+    arguments = sys.argv[1:]
+    if arguments[:1] and arguments[0] in ("-sc", "--shell-completion"):
+        return _complete(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if arguments[0] == "--version":
+        from trompe import __version__
+
+        print(f"trompe {__version__}")
+        return 0
+    if arguments[0] not in commands():
+        known = ", ".join(commands())
+        return _fail(f"there is no command {arguments[0]!r}: the commands are {known}")
+    return _run(arguments[0], arguments[1:])
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    # Hydra would print a shortened traceback and exit with 1: let errors come here instead.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        importlib.import_module(f"trompe.commands.{command}").main(arguments)
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        mistakes = [e for e in _chain(error) if isinstance(e, UserError)]
+        if not mistakes and _is_internal(error):
+            raise
+        return _fail(_one_line(mistakes[0] if mistakes else error))
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    return 0
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_internal(error: BaseException) -> bool:
+    """Whether a part could not be built for a reason that is not a config mistake."""
+    from hydra.errors import HydraException, InstantiationException
+    from omegaconf.errors import OmegaConfBaseException
+
+    causes = [e for e in _chain(error) if not isinstance(e, HydraException)]
+    expected = (OmegaConfBaseException, ImportError, TypeError, AttributeError, ValueError)
+    return isinstance(error, InstantiationException) and not all(
+        isinstance(cause, expected) for cause in causes
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    """The message in one line; of Hydra's and OmegaConf's, the lines that say something.
+
+    Hydra's own message may be empty or point to a chained one, so the first cause's comes along.
+    """
+    told = [str(e) for e in _chain(error) if str(e)]
+    lines = [line.strip() for line in (told[0] if told else "").splitlines()]
+    noise = ("Config search path", "provider=", "full_key:", "object_type=", "See https")
+    kept = [line for line in lines if line and not line.startswith(noise)]
+    for line in lines:
+        if line.startswith("full_key:") and line.split(":", 1)[1].strip():
+            kept.append(f"(at {line.split(':', 1)[1].strip()})")
+    text = " ".join(kept) or type(error).__name__
+    hint = ", set env var HYDRA_FULL_ERROR=1 to see chained exception."
+    if hint in text:
+        text = text.replace(hint, f": {told[-1].splitlines()[0]}")
+    return text
+
+
+def _fail(message: str, code: int = 2) -> int:
+    print(f"trompe: {message}", file=sys.stderr)
+    return code
+
+
+def _complete(arguments: list[str]) -> int:
+    """Shell completion: of the command's name here, of its overrides by Hydra."""
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split()
+    if arguments[1:2] and arguments[1].startswith("query=") and words:
+        finished = words[1:] if line.endswith(" ") else words[1:-1]
+        if not finished or finished[0] not in commands():
+            prefix = words[-1] if not line.endswith(" ") and len(words) > 1 else ""
+            print(" ".join(name for name in commands() if name.startswith(prefix)))
+            return 0
+        rest = line.split(finished[0], 1)[1]
+        os.environ["COMP_LINE"] = f"trompe{rest}"
+        return _run(finished[0], arguments)
+    return _run("train", arguments)

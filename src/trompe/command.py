@@ -1,0 +1,59 @@
+"""What makes a function of a config into a command."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def config_dir() -> str:
+    """Absolute path of `conf/`: the wheel's copy if there is one, else the repository's."""
+    packaged = _PACKAGE / "conf"
+    return str(packaged if packaged.is_dir() else _PACKAGE.parents[1] / "conf")
+
+
+Task = Callable[[DictConfig], object]
+
+
+def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
+    """`hydra.main` on our config tree, as a function of the arguments, raising the task's error.
+
+    Hydra writes a line of its own when a task raises; so errors pass it as values. With several
+    jobs (`-m`) the others still run, and the first error is raised in the end.
+    """
+
+    def decorate(task: Task) -> Callable[[list[str]], None]:
+        errors: list[BaseException] = []
+        original = sys.argv
+
+        @functools.wraps(task)
+        def job(cfg: DictConfig) -> None:
+            # Lightning starts further processes by repeating the whole command line.
+            sys.argv = original
+            try:
+                task(cfg)
+            except Exception as error:
+                errors.append(error)
+
+        run = hydra.main(version_base="1.3", config_path=config_dir(), config_name=config_name)(job)
+
+        @functools.wraps(task)
+        def main(arguments: list[str]) -> None:
+            nonlocal original
+            original = sys.argv
+            sys.argv = [original[0], *arguments]
+            try:
+                run()
+            finally:
+                sys.argv = original
+            if errors:
+                raise errors[0]
+
+        return main
+
+    return decorate

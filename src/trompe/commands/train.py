@@ -1,0 +1,13 @@
+"""Train an experiment, or go on with a run (run=FOLDER, resume=auto)."""
+
+from omegaconf import DictConfig
+
+from trompe.command import command
+
+
+@command("train")
+def main(cfg: DictConfig) -> None:
+    """Compose the config and train."""
+    from trompe.training import train
+
+    train(cfg)

@@ -1,0 +1,139 @@
+"""Procedural pictures with known factors: kind, colour, position and size."""
+
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from trompe.data.images import ImageData
+from trompe.data.source import Source
+from trompe.engine.randomness import keyed_generator
+from trompe.errors import UserError
+
+KINDS = ("circle", "square", "triangle", "cross", "star")
+# Far apart in hue and in grey value.
+COLOURS = {
+    "red": (220, 50, 47),
+    "yellow": (240, 200, 40),
+    "green": (40, 160, 70),
+    "blue": (50, 90, 210),
+    "black": (20, 20, 20),
+}
+_BACKGROUND = (235, 235, 230)
+# Smallest and largest radius of the circle around a shape, in units of the picture's side.
+_RADII = (0.15, 0.35)
+# Drawn this many times larger and then shrunk, for smooth edges.
+_SUPERSAMPLING = 4
+# Raised whenever the same parameters come to give other pictures.
+_VERSION = 1
+
+
+class Shapes(ImageData):
+    """One coloured shape a picture, so that modes can be counted.
+
+    The label is the mode, ``kind * len(COLOURS) + colour``; every mode is equally frequent.
+
+    Args:
+        size: number of pictures.
+        seed: of the set's content; not the experiment's.
+        resolution: side of the pictures in pixels.
+        common: see `ImageData`.
+
+    Raises:
+        UserError: if there are no pictures.
+    """
+
+    def __init__(self, size: int, seed: int, resolution: int, **common: object) -> None:
+        super().__init__(resolution=resolution, **common)  # type: ignore[arg-type]
+        if size < 1:
+            raise UserError(f"data.size={size} must be at least 1 image")
+        self.size = size
+        self.seed = seed
+
+    def open_source(self) -> "ShapesSource":
+        """Nothing is drawn before it is read."""
+        return ShapesSource(self.size, self.seed, self.decoding.resolution)
+
+    def factors(self, index: int) -> dict[str, Any]:
+        """What picture `index` of the whole set shows, see `ShapesSource.factors`."""
+        return self.open_source().factors(index)
+
+
+class ShapesSource(Source):
+    """Picture i is a function of (i, seed, side) alone; see `Shapes`."""
+
+    location = "data=shapes"
+
+    def __init__(self, size: int, seed: int, side: int) -> None:
+        self._size, self._seed, self._side = size, seed, side
+        self.class_names = [f"{colour} {kind}" for kind in KINDS for colour in COLOURS]
+        self.labels = np.arange(size, dtype=np.int64) % len(self.class_names)
+
+    def fingerprint(self) -> str:
+        """Hash of the parameters."""
+        facts = ("shapes", _VERSION, self._size, self._seed, self._side)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+    def factors(self, index: int) -> dict[str, Any]:
+        """What picture `index` shows.
+
+        Returns:
+            ``kind`` and ``colour``, by name; ``x``, ``y``, the centre, and ``radius``, of the
+            circle around the shape, in units of the picture's side, origin at the top left.
+        """
+        kind, colour = divmod(index % len(self.class_names), len(COLOURS))
+        generator = keyed_generator(self._seed, "shapes", index)
+        draws = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
+        radius = _RADII[0] + (_RADII[1] - _RADII[0]) * draws[0]
+        return {
+            "kind": KINDS[kind],
+            "colour": list(COLOURS)[colour],
+            "x": radius + (1 - 2 * radius) * draws[1],
+            "y": radius + (1 - 2 * radius) * draws[2],
+            "radius": radius,
+        }
+
+    def read(self, index: int) -> Image.Image:
+        """Picture `index`, RGB."""
+        factors = self.factors(index)
+        side = self._side * _SUPERSAMPLING
+        picture = Image.new("RGB", (side, side), _BACKGROUND)
+        x, y, radius = (factors[key] * side for key in ("x", "y", "radius"))
+        draw = ImageDraw.Draw(picture)
+        fill = COLOURS[factors["colour"]]
+        if factors["kind"] == "circle":
+            draw.circle((x, y), radius, fill)
+        else:
+            outline = _OUTLINES[factors["kind"]]
+            draw.polygon([(x + radius * u, y + radius * v) for u, v in outline], fill)
+        return picture.reduce(_SUPERSAMPLING)
+
+
+def _star(points: int, inner: float) -> list[tuple[float, float]]:
+    """Corners on the unit circle and, between them, on one of radius `inner`, from the top."""
+    corners = []
+    for i in range(2 * points):
+        angle, radius = math.pi * i / points, inner if i % 2 else 1.0
+        corners.append((radius * math.sin(angle), -radius * math.cos(angle)))
+    return corners
+
+
+def _turned(quarter: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Corners repeated in the four directions."""
+    corners = []
+    for _ in range(4):
+        corners += quarter
+        quarter = [(-v, u) for u, v in quarter]
+    return corners
+
+
+# Corners in the unit circle, y downwards.
+_OUTLINES = {
+    "square": _turned([(math.sqrt(0.5), -math.sqrt(0.5))]),
+    "triangle": _star(3, 0.5),
+    "cross": _turned([(-0.3, -0.95), (0.3, -0.95), (0.3, -0.3)]),
+    "star": _star(5, 0.4),
+}

@@ -1,0 +1,38 @@
+"""What a data set must offer so that it can be decoded and cached."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from PIL import Image
+
+
+class Source(ABC):
+    """Encoded images with labels.
+
+    Attributes:
+        labels: int64 (len,), indices into `class_names`; zeros when there are no classes.
+        class_names: a name for each label.
+        location: where the images come from, for error messages.
+    """
+
+    labels: np.ndarray
+    class_names: list[str]
+    location: str = "the data set"
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash, in hexadecimal, of the content and the labels, wherever they are kept."""
+
+    @abstractmethod
+    def read(self, index: int) -> Image.Image | np.ndarray:
+        """Image `index`: a Pillow image of any mode, or uint8 (H, W, C) with C 1, 3 or 4.
+
+        Called from several threads at once. Any exception means that the image is corrupt.
+        """
+
+    def name(self, index: int) -> str:
+        """What to call image `index` in an error message."""
+        return f"image {index}"

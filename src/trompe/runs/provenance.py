@@ -1,0 +1,55 @@
+"""Where a run came from: command, code, packages."""
+
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import trompe
+
+
+def describe_code() -> dict[str, Any]:
+    """The package's version and, in a git checkout, its commit and uncommitted changes."""
+    root = Path(trompe.__file__).resolve().parents[2]
+    commit = _git(root, "rev-parse", "HEAD")
+    return {
+        "trompe": trompe.__version__,
+        "commit": commit.strip() if commit else None,
+        "dirty_diff": (_git(root, "diff", "HEAD") or "") if commit else None,
+    }
+
+
+def describe_packages() -> dict[str, str]:
+    """Python's version and that of every package trompe depends on."""
+    versions = {"python": platform.python_version()}
+    for requirement in metadata.requires("trompe") or []:
+        if "extra ==" in requirement:
+            continue
+        name = requirement.split(";")[0]
+        for separator in "<>=!~ [":
+            name = name.split(separator)[0]
+        versions[name] = metadata.version(name)
+    return versions
+
+
+def command_line() -> list[str]:
+    """The command as the user gave it."""
+    return ["trompe", *sys.argv[1:]]
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        # Only a checkout of this project counts, not whatever repository surrounds an install.
+        if not (root / ".git").exists():
+            return None
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None

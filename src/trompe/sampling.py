@@ -1,0 +1,155 @@
+"""The sample task: images, a grid and a latent interpolation from a trained run."""
+
+import itertools
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from PIL import Image
+from torch import Tensor
+
+from trompe.engine.checkpoint import load_checkpoint
+from trompe.engine.clock import Clock
+from trompe.engine.randomness import keyed_generator
+from trompe.errors import UserError
+from trompe.images import make_grid, save_grid, save_picture, to_picture, to_uint8
+from trompe.methods.base import Method
+from trompe.runs.folder import RunFolder, open_run
+
+
+def sample(cfg: DictConfig) -> Path:
+    """Write what `sample.yaml` asks for; returns the folder.
+
+    `images/<seed>.png` one a seed, `grid.png`, and `interpolation.png` and `.gif` through the first
+    `interpolation.keyframes` of the seeds. A seed gives the same latent in every run.
+
+    Raises:
+        UserError: if the run or checkpoint is missing, the seeds cannot be read, or the folder
+            is there already and `overwrite` is false.
+    """
+    run = open_run(cfg.run)
+    checkpoint, which = find_checkpoint(run, cfg.checkpoint)
+    seeds = parse_seeds(cfg.seeds, cfg.n)
+    method = load_method(run, checkpoint)
+    kimg = checkpoint["clock"]["images"] / 1000
+    out = Path(cfg.out).expanduser() if cfg.out else run.path / "generated" / f"{which}_{kimg:g}"
+    if out.exists() and any(out.iterdir()) and not cfg.overwrite:
+        raise UserError(f"{out} is there already: set overwrite=true or another out=")
+    work = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(work, ignore_errors=True)
+    latents = torch.stack([latent(seed, method.latent_dim) for seed in seeds])
+    images = generate(method, latents, cfg.batch_size)
+    for seed, image in zip(seeds, images, strict=True):
+        save_picture(to_picture(image), work / "images" / f"{seed:04d}.png")
+    save_grid(images, work / "grid.png")
+    made = ["grid.png", "images/"]
+    if len(seeds) > 1 and cfg.interpolation.keyframes > 1:
+        write_interpolation(method, latents[: cfg.interpolation.keyframes], cfg, work)
+        made += ["interpolation.png", "interpolation.gif"]
+    if out.exists():
+        shutil.rmtree(out)
+    work.rename(out)
+    print(f"{len(seeds)} images of {run.path.name} at {kimg:g} kimg ({which}):")
+    for name in made:
+        print(f"  {out / name}")
+    return out
+
+
+def find_checkpoint(run: RunFolder, which: str) -> tuple[dict[str, Any], str]:
+    """The checkpoint `best` or `last`, and which it is: best falls back to last.
+
+    Raises:
+        UserError: if the run has none, or `which` is neither.
+    """
+    files = {"best": run.best_checkpoint, "last": run.last_checkpoint}
+    if which not in files:
+        raise UserError(f"checkpoint={which} is neither best nor last")
+    if which == "best" and not files["best"].is_file():
+        which = "last"
+    if not files[which].is_file():
+        raise UserError(f"{run.path} has no checkpoint yet: train it for at least one tick")
+    return load_checkpoint(files[which]), which
+
+
+def load_method(run: RunFolder, checkpoint: dict[str, Any]) -> Method:
+    """The run's method with the checkpoint's weights, on the GPU if there is one."""
+    config = run.read_config()
+    clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
+    method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
+    method.load_state_dict(checkpoint["state_dict"])
+    clock.load_state_dict(checkpoint["clock"])
+    return method.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def parse_seeds(seeds: str | int | Sequence[str | int] | None, n: int) -> list[int]:
+    """Seeds as written in a config, `0-3` or `[0-3, 7]`, as numbers; None is the first `n`.
+
+    Raises:
+        UserError: if it is not made of numbers and ranges, or empty.
+    """
+    if seeds is None:
+        parts = [f"0-{n - 1}"] if n > 0 else []
+    elif isinstance(seeds, str):
+        parts = seeds.replace(" ", "").split(",")
+    else:
+        parts = [str(seed) for seed in (seeds if not isinstance(seeds, int) else [seeds])]
+    found: list[int] = []
+    for part in parts:
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if not match:
+            raise UserError(f"seeds={seeds} cannot be read at {part!r}: write 0-63 or [1,5,9]")
+        first, last = int(match[1]), int(match[2] or match[1])
+        found.extend(range(first, last + 1))
+    if not found:
+        raise UserError(f"no images are asked for (n={n}, seeds={seeds})")
+    return list(dict.fromkeys(found))
+
+
+def latent(seed: int, latent_dim: int) -> Tensor:
+    """The latent vector (latent_dim,) that belongs to a sample's seed."""
+    return torch.randn(latent_dim, generator=keyed_generator(seed, "sample"))
+
+
+def generate(method: Method, latents: Tensor, batch_size: int) -> Tensor:
+    """uint8 images (N, C, H, W) on the CPU for latents (N, latent_dim)."""
+    batches = latents.split(batch_size)
+    return torch.cat([to_uint8(method.sample(z.to(method.device))).cpu() for z in batches])
+
+
+def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """The point at `t` in [0, 1] on the great circle from latent `a` to `b` (White 2016, sec. 2.1).
+
+    A straight line would pass through lengths that a normal latent hardly ever has.
+    """
+    cosine = torch.dot(a / a.norm(), b / b.norm()).clamp(-1, 1)
+    angle = torch.arccos(cosine)
+    if angle.abs() < 1e-6:
+        return torch.lerp(a, b, t)
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def write_interpolation(method: Method, keyframes: Tensor, cfg: DictConfig, folder: Path) -> None:
+    """A strip from keyframe to keyframe, and an animation that passes through all and returns."""
+    frames, strip = cfg.interpolation.frames, 8
+    pairs = list(itertools.pairwise(keyframes))
+    rows = torch.stack([slerp(a, b, i / (strip - 1)) for a, b in pairs for i in range(strip)])
+    save_grid(generate(method, rows, cfg.batch_size), folder / "interpolation.png", columns=strip)
+    loop = [*pairs, (keyframes[-1], keyframes[0])]
+    path = torch.stack([slerp(a, b, i / frames) for a, b in loop for i in range(frames)])
+    images = generate(method, path, cfg.batch_size)
+    scale = max(1, 192 // images.shape[-1])
+    pictures = [to_picture(make_grid(image[None])) for image in images]
+    size = (pictures[0].width * scale, pictures[0].height * scale)
+    enlarged = [p.resize(size, Image.Resampling.BICUBIC).convert("RGB") for p in pictures]
+    enlarged[0].save(
+        folder / "interpolation.gif",
+        save_all=True,
+        append_images=enlarged[1:],
+        duration=round(1000 / cfg.interpolation.fps),
+        loop=0,
+    )

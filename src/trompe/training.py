@@ -1,0 +1,245 @@
+"""The train task: config to datamodule, method, callbacks, trainer, run folder."""
+
+import logging
+import os
+import signal
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.plugins.environments import SLURMEnvironment
+
+from trompe.callbacks.checkpoint import TickCheckpoint
+from trompe.callbacks.record import BeginRecord, Record
+from trompe.engine.checkpoint import AtomicCheckpointIO, load_checkpoint
+from trompe.engine.clock import Clock
+from trompe.engine.hardware import describe_hardware, process_rank, resolve_trainer
+from trompe.engine.interrupt import CatchSignals, catch_signals
+from trompe.engine.randomness import keyed_seed
+from trompe.engine.strategy import FlatDDPStrategy
+from trompe.errors import UserError
+from trompe.runs.folder import RunFolder, new_run_path, open_run, utc_now
+from trompe.runs.plots import draw_curves
+from trompe.runs.provenance import command_line, describe_code, describe_packages
+from trompe.runs.resume import find_unfinished, patch
+
+
+@dataclass
+class Session:
+    """What one `trompe train` works on: a new run, or one to go on with."""
+
+    run: RunFolder
+    config: dict[str, Any]
+    overrides: list[str]
+    resumed: bool
+
+
+def train(cfg: DictConfig) -> RunFolder:
+    """Train `cfg`, or go on with the run it names.
+
+    Raises:
+        UserError: for anything in the config, the data or the run folder that cannot work.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, after the run's status was written.
+    """
+    # Lightning 2.6 calls what torch 2.15 deprecates; nothing for a user to see.
+    warnings.filterwarnings("ignore", message=".isinstance.treespec, LeafSpec")
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    session = open_session(cfg)
+    run, config = session.run, session.config
+    clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
+    trainer_config = resolve_trainer(config["trainer"])
+    world_size = trainer_config["devices"] * trainer_config["num_nodes"]
+    if clock.batch_size % world_size:
+        raise UserError(
+            f"batch_size={clock.batch_size} must be divisible by the {world_size} processes"
+        )
+    data = instantiate(config["data"], _convert_="all")
+    data.prepare_data()
+    data.setup("fit")
+    torch.manual_seed(keyed_seed(config["seed"], "weights"))
+    method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
+    callbacks = instantiate(config["callbacks"], _convert_="all")
+
+    is_writer = process_rank() == 0
+    if is_writer:
+        catch_signals()
+        begin(session, data.fingerprint, trainer_config)
+    ids = run.read_facts().get("trackers", {})
+    trackers = {
+        key: instantiate(entry, run_name=run.path.name, save_dir=str(run.path), run_id=ids.get(key))
+        for key, entry in config["logger"].items()
+    }
+    trainer = pl.Trainer(
+        **trainer_config,
+        strategy=make_strategy(trainer_config, world_size),
+        plugins=make_plugins(),
+        max_epochs=clock.ticks,
+        callbacks=[
+            CatchSignals(),
+            BeginRecord(),
+            *callbacks.values(),
+            Record(run, config, trackers),
+            TickCheckpoint(run, config, **config["checkpoint"]),
+        ],
+        logger=list(trackers.values()),
+        default_root_dir=run.path,
+        log_every_n_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+    )
+    checkpoint = run.last_checkpoint if session.resumed else None
+    fit(trainer, method, data, checkpoint, run if is_writer else None)
+    if is_writer:
+        report(run)
+    return run
+
+
+def open_session(cfg: DictConfig) -> Session:
+    """Decide what this session works on: `run=FOLDER`, `resume=auto` or a new run."""
+    overrides = [o for o in HydraConfig.get().overrides.task if not _is_session_key(o)]
+    if cfg.run is not None:
+        return _continue(open_run(cfg.run), overrides)
+    if cfg.resume not in ("never", "auto"):
+        raise UserError(f"resume={cfg.resume} is neither never nor auto")
+    config = _resolve(cfg)
+    config.pop("run"), config.pop("resume")
+    output_dir, name = config["paths"]["output_dir"], config["name"]
+    if cfg.resume == "auto":
+        found = find_unfinished(output_dir, name, config)
+        if found is not None:
+            return _continue(found, [])
+    return Session(RunFolder(new_run_path(output_dir, name)), config, overrides, resumed=False)
+
+
+def _continue(run: RunFolder, overrides: list[str]) -> Session:
+    config, recorded = run.read_config(), run.read_overrides()
+    facts = run.read_facts()
+    # Relative paths of the config are relative to where the run was started.
+    if Path(facts.get("cwd", ".")).is_dir():
+        os.chdir(facts.get("cwd", "."))
+    if overrides:
+        before = _resolve(compose("train", recorded))
+        after = _resolve(compose("train", [*recorded, *overrides]))
+        config = patch(config, before, after, str(run.path))
+    if not run.last_checkpoint.is_file():
+        raise UserError(
+            f"{run.path} has no checkpoint to go on from: it ended before its first tick; "
+            "start it again without run="
+        )
+    load_checkpoint(run.last_checkpoint)
+    return Session(run, config, [*recorded, *overrides], resumed=True)
+
+
+def _resolve(cfg: DictConfig) -> dict[str, Any]:
+    resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    return resolved  # type: ignore[return-value]
+
+
+def _is_session_key(override: str) -> bool:
+    return override.lstrip("+~").split("=")[0] in ("run", "resume")
+
+
+def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any]) -> None:
+    """Make the run folder, or reopen it and drop what came after its checkpoint."""
+    run = session.run
+    start = {"started": utc_now(), "command": command_line(), "pid": os.getpid()}
+    if not session.resumed:
+        facts = {
+            "command": start["command"],
+            "cwd": str(Path.cwd()),
+            "seed": session.config["seed"],
+            "code": describe_code(),
+            "packages": describe_packages(),
+            "hardware": {**describe_hardware(), **trainer_config},
+            "data_fingerprint": data_fingerprint,
+            "kimg": 0.0,
+            "best": None,
+            "trackers": {},
+            "sessions": [start],
+        }
+        run.create(session.config, session.overrides, facts)
+        run.lock()
+    else:
+        run.lock()
+        facts = run.read_facts()
+        if facts["data_fingerprint"] != data_fingerprint:
+            raise UserError(
+                f"the data of {run.path} have changed since it was started: their content hash "
+                f"was {facts['data_fingerprint'][:12]} and is {data_fingerprint[:12]}"
+            )
+        kimg = load_checkpoint(run.last_checkpoint)["clock"]["images"] / 1000
+        run.write_config(session.config)
+        run.rewind(kimg)
+        sessions = [*facts["sessions"], {**start, "from_kimg": kimg}]
+        run.update_facts(status="running", sessions=sessions, error=None)
+    print(f"run folder: {run.path}")
+
+
+def make_strategy(trainer_config: dict[str, Any], world_size: int) -> Any:
+    """The flat all-reduce for several processes, Lightning's plain one for one."""
+    if world_size == 1:
+        return "auto"
+    backend = "gloo" if trainer_config["accelerator"] == "cpu" else "nccl"
+    return FlatDDPStrategy(process_group_backend=backend)
+
+
+def make_plugins() -> list[Any]:
+    """Atomic checkpoints; under SLURM no requeue by Lightning, whose checkpoints are mid-tick."""
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if SLURMEnvironment.detect():
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return plugins
+
+
+def fit(
+    trainer: pl.Trainer,
+    method: pl.LightningModule,
+    data: pl.LightningDataModule,
+    checkpoint: Path | None,
+    run: RunFolder | None,
+) -> None:
+    """`trainer.fit`, with the run's status written however it ends (on rank 0, which has `run`)."""
+    status, error = "failed", None
+    try:
+        trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        status = "done"
+    except SystemExit:
+        # Lightning's answer to KeyboardInterrupt, after everything was torn down.
+        status = "interrupted"
+        if run is not None:
+            print(f"\ninterrupted; go on with: trompe train run={run.path}")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from None
+    except BaseException as exception:
+        error = f"{type(exception).__name__}: {exception}"
+        raise
+    finally:
+        if run is not None:
+            run.update_facts(status=status, error=error, ended=utc_now())
+            run.unlock()
+
+
+def report(run: RunFolder) -> None:
+    """Draw the curves and say where everything is."""
+    curves = draw_curves(run)
+    grids = sorted((run.path / "samples").glob("*.png"))
+    facts = run.read_facts()
+    print(f"\ndone: {facts['kimg']:.1f} kimg in {run.path}")
+    if facts["best"]:
+        print("  best     {metric} = {value:.2f} at {kimg:.1f} kimg".format(**facts["best"]))
+    if grids:
+        print(f"  samples  {grids[-1]}")
+    if curves:
+        print(f"  curves   {curves}")
+    print(f"  more     trompe sample run={run.path}")

@@ -1,0 +1,97 @@
+"""Every YAML composes and trains two batches."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from trompe.command import config_dir
+from trompe.data.images import Batch
+from trompe.engine.clock import Clock
+
+CONF = Path(config_dir())
+# Sets whose images are not on this machine.
+NEEDS_IMAGES = {"folder", "cifar10", "mnist", "fashion_mnist", "celeba"}
+
+
+def names(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", [*overrides, "name=test"])
+
+
+def train_two_batches(cfg: DictConfig, batches: list[Batch]) -> None:
+    clock = Clock(1, 1, len(batches[0].images))
+    method = instantiate(cfg.model, clock=clock, seed=0, _convert_="all")
+    before = {k: v.clone() for k, v in method.state_dict().items()}
+    optimizers = method.configure_optimizers()
+    method.optimizers = lambda: optimizers
+    method.manual_backward = lambda loss: loss.backward()
+    method.generator_turns = 0
+    for batch in batches:
+        method.training_step(batch, 0)
+    method.end_tick()
+    assert clock.images == sum(len(batch.images) for batch in batches)
+    assert method.bad_images is None
+    assert all(math.isfinite(v) for v in method.scalars.values())
+    moved = {
+        k.split(".")[0] for k, v in method.state_dict().items() if not torch.equal(v, before[k])
+    }
+    assert "discriminator" in moved
+    if method.discriminator_steps <= len(batches):
+        assert {"generator", "generator_ema"} <= moved
+
+
+def random_batches(cfg: DictConfig, size: int = 4) -> list[Batch]:
+    side = cfg.data.resolution
+    shape = (size, cfg.data.channels, side, side)
+    return [
+        Batch(torch.randint(0, 256, shape, dtype=torch.uint8), torch.zeros(size, dtype=torch.long))
+        for _ in range(2)
+    ]
+
+
+@pytest.mark.parametrize("model", names("model"))
+def test_model_trains(model: str, tmp_path: Path) -> None:
+    narrow = (
+        [] if model == "mlp_gan" else ["model.generator.width=8", "model.discriminator.width=8"]
+    )
+    cfg = composed(f"model={model}", "data=shapes", "data.resolution=32", *narrow)
+    train_two_batches(cfg, random_batches(cfg))
+
+
+@pytest.mark.parametrize("data", names("data"))
+def test_data_composes_and_feeds(data: str, tmp_path: Path) -> None:
+    path = ["data.path=somewhere"] if data == "folder" else []
+    cfg = composed(f"data={data}", f"paths.cache_dir={tmp_path}", "model=mlp_gan", *path)
+    assert cfg.data.resolution > 0 and cfg.data.channels in (1, 3)
+    if data in NEEDS_IMAGES:
+        return
+    cfg.data.resolution = 16
+    module = instantiate(cfg.data, _convert_="all")
+    module.prepare_data()
+    module.setup("fit")
+    batches = [module.gather("train", torch.arange(i, i + 4)) for i in (0, 4)]
+    assert batches[0].images.shape == (4, cfg.data.channels, 16, 16)
+    train_two_batches(cfg, batches)
+
+
+@pytest.mark.parametrize("experiment", names("experiment"))
+def test_experiment_trains(experiment: str) -> None:
+    cfg = composed(f"experiment={experiment}", "data.resolution=32", "++data.path=somewhere")
+    train_two_batches(cfg, random_batches(cfg))
+    assert cfg.checkpoint.monitor in cfg.metrics
+
+
+@pytest.mark.parametrize("group", ["trainer", "logger", "metrics", "debug"])
+def test_groups_compose(group: str) -> None:
+    for name in names(group):
+        value = f"[{name}]" if group in ("logger", "metrics") else name
+        composed(f"{group}={value}", "data=shapes")

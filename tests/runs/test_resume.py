@@ -1,0 +1,94 @@
+"""A run that is killed and resumed is the run that was never killed."""
+
+import json
+import signal
+
+import pytest
+
+from tests.conftest import FAMILIES, TINY, Trompe, difference, load, values
+
+SLOWER = ["tick_kimg=0.16", "kimg=0.64"]  # so that the signal comes in the middle of a tick
+RESULT = ("state_dict", "optimizer_states", "clock", "callbacks")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_killed_and_resumed_equals_uninterrupted(trompe: Trompe, family: str) -> None:
+    arguments = ["train", *TINY, *SLOWER, *FAMILIES[family]]
+    trompe(*arguments, "name=whole")
+    whole = trompe.runs()[-1]
+
+    killed = trompe.stop_after(2, signal.SIGKILL, *arguments, "name=killed")
+    assert killed.read_facts()["status"] == "running"
+    assert 320 <= load(killed.last_checkpoint)["clock"]["images"] < 640
+    trompe("train", f"run={killed.path}")
+
+    a, b = load(whole.last_checkpoint), load(killed.last_checkpoint)
+    assert a["clock"] == {"images": 640}
+    assert difference({k: a[k] for k in RESULT}, {k: b[k] for k in RESULT}) is None
+    assert values(whole) == values(killed)
+    assert len(values(whole)) == 4
+    assert killed.read_facts()["status"] == "done"
+    first, second = killed.read_facts()["sessions"]
+    assert "from_kimg" not in first and second["from_kimg"] >= 0.32
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_signal_ends_the_run_and_auto_goes_on(
+    trompe: Trompe, how: signal.Signals, code: int
+) -> None:
+    arguments = ["train", *TINY, *SLOWER, *FAMILIES["mlp_gan"], "resume=auto"]
+    stopped = trompe.stop_after(1, how, *arguments)
+    assert stopped.read_facts()["status"] == "interrupted"
+    done = len(stopped.read_metrics())
+    assert done < 4
+    trompe(*arguments)
+    assert len(trompe.runs()) == 1
+    assert [r["tick"] for r in stopped.read_metrics()] == [1, 2, 3, 4]
+    assert stopped.read_facts()["status"] == "done"
+    # With nothing left to go on with, `auto` starts a new run.
+    trompe(*arguments)
+    assert len(trompe.runs()) == 2
+
+
+def test_a_longer_budget_goes_on_and_other_changes_are_refused(trompe: Trompe) -> None:
+    trompe("train", *TINY, *FAMILIES["mlp_gan"])
+    run = trompe.runs()[-1]
+    before = run.last_checkpoint.read_bytes()
+    message = trompe.fails("train", f"run={run.path}", "model.optimizer.lr=0.5", "batch_size=4")
+    assert "model.optimizer.lr: 0.0002 -> 0.5" in message
+    assert "batch_size: 8 -> 4" in message
+    assert run.last_checkpoint.read_bytes() == before
+    trompe("train", f"run={run.path}", "kimg=0.24")
+    assert [r["tick"] for r in run.read_metrics()] == [1, 2, 3, 4, 5]
+    assert run.read_config()["kimg"] == 0.24
+
+
+def test_records_after_the_checkpoint_are_written_again(trompe: Trompe) -> None:
+    trompe("train", *TINY, *FAMILIES["mlp_gan"], "kimg=0.096")
+    run = trompe.runs()[-1]
+    first = values(run)
+    # As if killed between the record of a third tick and its checkpoint.
+    run.append_metrics({**first[-1], "kimg": 0.144, "tick": 3})
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"kimg": 0.19')
+    run.update_facts(status="running")
+    trompe("train", f"run={run.path}", "kimg=0.144")
+    assert [r["tick"] for r in run.read_metrics()] == [1, 2, 3]
+    assert values(run)[:2] == first
+    json.loads((run.path / "run.json").read_text())
+
+
+def test_resuming_without_a_checkpoint_or_folder(trompe: Trompe) -> None:
+    trompe("train", *TINY, *FAMILIES["mlp_gan"], "kimg=0.048")
+    run = trompe.runs()[-1]
+    run.last_checkpoint.unlink()
+    assert "has no checkpoint to go on from" in trompe.fails("train", f"run={run.path}")
+    assert "no run folder at" in trompe.fails("train", f"run={run.path}x")
+    assert "not a run folder" in trompe.fails("train", f"run={run.path.parent}")
+
+
+def test_damaged_checkpoint_is_one_line(trompe: Trompe) -> None:
+    trompe("train", *TINY, *FAMILIES["mlp_gan"], "kimg=0.048")
+    run = trompe.runs()[-1]
+    run.last_checkpoint.write_bytes(run.last_checkpoint.read_bytes()[:1000])
+    assert "cannot be read" in trompe.fails("train", f"run={run.path}")
