@@ -1,6 +1,7 @@
 """What a finished run leaves behind, and what `trompe sample` makes of it."""
 
 import json
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -84,3 +85,21 @@ def test_sample_writes_the_same_images_for_a_seed(trompe: Trompe) -> None:
     assert "overwrite=true" in trompe.fails("sample", f"run={run.path}", f"out={elsewhere}")
     assert "seeds=" in trompe.fails("sample", f"run={run.path}", "seeds=1-x")
     assert "neither best nor last" in trompe.fails("sample", f"run={run.path}", "checkpoint=first")
+
+
+def test_all_loggers_at_once_go_on_under_their_ids(trompe: Trompe) -> None:
+    loggers = "logger=[csv,tensorboard,local,wandb_offline]"
+    trompe("train", *TINY, *FAMILIES["mlp_gan"], "kimg=0.096", loggers)
+    (run,) = trompe.runs()
+    ids = run.read_facts()["trackers"]
+    assert ids["local"] and ids["wandb_offline"]
+    trompe("train", f"run={run.path}", "kimg=0.192")
+    assert run.read_facts()["trackers"] == ids
+    rows = (run.path / "metrics.csv").read_text().splitlines()
+    assert len(rows) == 5 and rows[0].startswith("kimg")
+    assert list((run.path / "tensorboard").glob("events*"))
+    offline = list(run.path.glob("wandb/offline-run-*"))
+    assert len(offline) == 2 and all(p.name.endswith(ids["wandb_offline"]) for p in offline)
+    with sqlite3.connect(next((trompe.outputs / "trackio").glob("trompe*.db"))) as store:
+        names = {name for (name,) in store.execute("select distinct run_name from metrics")}
+        assert names == {run.path.name}
