@@ -21,7 +21,7 @@ demo: $(STAMP) ## train a DCGAN on embedded images, at most 6 minutes on 2 CPU c
 	$(BIN)/trompe train experiment=dcgan_demo
 
 test: $(STAMP) ## the tests: offline, CPU, a few minutes
-	$(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 test-slow: $(STAMP) ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -233,13 +233,14 @@ def fit(
 def report(run: RunFolder) -> None:
     """Draw the curves and say where everything is."""
     curves = draw_curves(run)
-    grids = sorted((run.path / "samples").glob("*.png"))
+    grids = sorted((run.path / "samples").glob("[0-9]*.png"))
     facts = run.read_facts()
     print(f"\ndone: {facts['kimg']:.1f} kimg in {run.path}")
     if facts["best"]:
         print("  best     {metric} = {value:.2f} at {kimg:.1f} kimg".format(**facts["best"]))
     if grids:
         print(f"  samples  {grids[-1]}")
+        print(f"  real     {run.path / 'samples' / 'real.png'}")
     if curves:
         print(f"  curves   {curves}")
     print(f"  more     trompe sample run={run.path}")

@@ -1,6 +1,7 @@
 """Grids of the same latents, drawn again and again while the generator learns."""
 
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -13,6 +14,8 @@ from trompe.methods.base import Method
 class SampleGrid(pl.Callback):
     """Saves `samples/<kimg>.png` in the run folder and hands it to the trackers.
 
+    `samples/real.png` shows as many training images beside them.
+
     Args:
         every_kimg: thousands of images between two grids.
         count: images in a grid.
@@ -23,6 +26,16 @@ class SampleGrid(pl.Callback):
         self.every_kimg = every_kimg
         self.count = count
         self.batch_size = batch_size
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the real images, once."""
+        path = Path(trainer.default_root_dir) / "samples" / "real.png"
+        if not trainer.is_global_zero or path.exists():
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        size = data.split_size("train")
+        order = torch.randperm(size, generator=keyed_generator(0, "real grid"))
+        save_grid(data.gather("train", order[: self.count]).images, path)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw a grid if it is time."""
