@@ -82,7 +82,12 @@ class Method(pl.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the global generator too, so that dropout and the like resume exactly."""
         rank = 0 if self._trainer is None else self.global_rank
-        torch.manual_seed(keyed_seed(self.seed, f"layers/{rank}", self.clock.images))
+        seed = keyed_seed(self.seed, f"layers/{rank}", self.clock.images)
+        # Not torch.manual_seed: it visits every kind of device and takes milliseconds.
+        if self.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.get_device_module(self.device).manual_seed(seed)
 
     def end_tick(self) -> None:
         """Read the tick's averages (the only host synchronisation) and level the buffers."""
