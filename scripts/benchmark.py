@@ -6,7 +6,7 @@
   bare      our update in a bare loop, without Lightning's loops, logging or checkpoints
   trainer   our update under the full Trainer: tick records, progress, a tracker, checkpoints
 The three take turns: one tick of the Trainer, as many bare steps, some classic ones. The medians of
-their blocks are compared, so that a drifting machine slows all three alike.
+the rounds' ratios are what counts, for a drifting machine slows all three alike.
 
 `python scripts/benchmark.py startup` measures how long the command line takes to answer: the median
 of `trompe --help` and of `trompe train --cfg job`, warm, next to that of an empty Python.
@@ -39,6 +39,7 @@ from trompe.engine.clock import Clock
 from trompe.engine.hardware import describe_hardware, resolve_trainer
 from trompe.loggers.csv_file import CSVFile
 from trompe.runs.folder import RunFolder
+from trompe.training import quiet_lightning
 
 RESOLUTION, BATCH = 64, 64
 
@@ -157,8 +158,9 @@ class Stop(TickCheckpoint):
         self.pace.times.append(time.perf_counter() - self.pace.start)
 
 
-def benchmark_train(rounds: int, steps: int, classic_steps: int) -> dict[str, float]:
-    """Images/s of the three, by the medians over `rounds` blocks."""
+def benchmark_train(rounds: int, steps: int, classic_steps: int) -> dict[str, list[float]]:
+    """Images/s of the three in every round."""
+    quiet_lightning()
     config = make_config()
     trainer_config = resolve_trainer({**config["trainer"], "devices": 1})
     device = "cuda" if trainer_config["accelerator"] != "cpu" else "cpu"
@@ -200,9 +202,14 @@ def benchmark_train(rounds: int, steps: int, classic_steps: int) -> dict[str, fl
             enable_model_summary=False,
         )
         trainer.fit(make_method(config, clock), datamodule=data)
-    # The first round warms up caches and kernels.
     counts = {"classic": classic_steps, "bare": steps, "trainer": steps}
-    return {name: counts[name] * BATCH / statistics.median(t[1:]) for name, t in times.items()}
+    # The first round warms up caches and kernels.
+    return {name: [counts[name] * BATCH / t for t in block[1:]] for name, block in times.items()}
+
+
+def median_ratio(a: list[float], b: list[float]) -> float:
+    """Median of the rounds' ratios: what was measured next to each other is compared."""
+    return statistics.median(x / y for x, y in zip(a, b, strict=True))
 
 
 def benchmark_startup(rounds: int) -> dict[str, float]:
@@ -242,10 +249,11 @@ def main() -> int:
         return int(max(seconds.values()) >= 0.5)
     rates = benchmark_train(arguments.rounds, arguments.steps, arguments.classic_steps)
     print(f"{RESOLUTION} px, batch {BATCH}")
-    for name, rate in rates.items():
-        print(f"{name:<8} {rate:8.1f} images/s")
-    speedup = rates["trainer"] / rates["classic"]
-    overhead = 1 - rates["trainer"] / rates["bare"]
+    for name, values in rates.items():
+        low, middle, high = min(values), statistics.median(values), max(values)
+        print(f"{name:<8} {middle:8.1f} images/s  ({low:.1f} to {high:.1f})")
+    speedup = median_ratio(rates["trainer"], rates["classic"])
+    overhead = 1 - median_ratio(rates["trainer"], rates["bare"])
     print(f"trainer / classic     {speedup:.2f}  (aim: at least 2.3 on a CPU with bf16)")
     print(f"trainer against bare  {overhead:+.1%} slower  (aim: at most 2 %)")
     return int(speedup < 2.3 or overhead > 0.02)

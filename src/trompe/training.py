@@ -48,10 +48,7 @@ def train(cfg: DictConfig) -> RunFolder:
         UserError: for anything in the config, the data or the run folder that cannot work.
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after the run's status was written.
     """
-    # Lightning 2.6 calls what torch 2.15 deprecates; nothing for a user to see.
-    warnings.filterwarnings("ignore", message=".isinstance.treespec, LeafSpec")
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    quiet_lightning()
     session = open_session(cfg)
     run, config = session.run, session.config
     clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
@@ -102,6 +99,14 @@ def train(cfg: DictConfig) -> RunFolder:
     if is_writer:
         report(run)
     return run
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's tips and notes off the terminal; its warnings stay."""
+    # Lightning 2.6 calls what torch 2.15 deprecates; nothing for a user to see.
+    warnings.filterwarnings("ignore", message=".isinstance.treespec, LeafSpec")
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def open_session(cfg: DictConfig) -> Session:

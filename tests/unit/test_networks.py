@@ -208,8 +208,7 @@ def test_convolutions_start_from_normals_of_deviation_0_02(make: Make) -> None:
         tolerance = 5 / weight.numel() ** 0.5
         assert abs(weight.mean()) < 0.02 * tolerance
         assert abs(weight.std() / 0.02 - 1) < tolerance
-    norms = weights(network, nn.BatchNorm2d)
-    if norms:
+    if norms := weights(network, nn.BatchNorm2d):
         scales = torch.cat(norms)
         assert abs(scales.mean() - 1) < 0.02
         assert 0.015 < scales.std() < 0.025

@@ -88,10 +88,17 @@ def test_every_weight_gets_a_gradient_and_the_images_get_none(penalty: Penalty) 
 
 @EVERY_PENALTY
 def test_penalties_are_float32_under_autocast(penalty: Penalty) -> None:
-    discriminator = network()
+    layers, logit_types = network(), set()
+
+    def discriminator(images: Tensor) -> Tensor:
+        logits = layers(images)
+        logit_types.add(logits.dtype)
+        return logits
+
     expected = penalty(discriminator, REAL, FAKE, UNIFORM)
     with torch.autocast("cpu", torch.bfloat16):
         value = penalty(discriminator, REAL, FAKE, UNIFORM)
+    assert logit_types == {torch.float32}
     assert value.dtype == torch.float32
     assert torch.equal(value, expected)
     low = penalty(discriminator, REAL.bfloat16(), FAKE.bfloat16(), UNIFORM)
