@@ -25,6 +25,7 @@ from trompe.engine.interrupt import CatchSignals, catch_signals
 from trompe.engine.randomness import keyed_seed
 from trompe.engine.strategy import FlatDDPStrategy
 from trompe.errors import UserError
+from trompe.loggers.tracker import Tracker
 from trompe.runs.folder import RunFolder, new_run_path, open_run, utc_now
 from trompe.runs.plots import draw_curves
 from trompe.runs.provenance import command_line, describe_code, describe_packages
@@ -214,7 +215,7 @@ def fit(
     checkpoint: Path | None,
     run: RunFolder | None,
 ) -> None:
-    """`trainer.fit`, with the run's status written however it ends (on rank 0, which has `run`)."""
+    """`trainer.fit`; however it ends, status is written (on rank 0) and trackers are closed."""
     status, error = "failed", None
     try:
         trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
@@ -233,6 +234,9 @@ def fit(
         if run is not None:
             run.update_facts(status=status, error=error, ended=utc_now())
             run.unlock()
+        for tracker in trainer.loggers:
+            assert isinstance(tracker, Tracker)
+            tracker.close(status)
 
 
 def report(run: RunFolder) -> None:
