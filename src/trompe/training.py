@@ -20,7 +20,12 @@ from trompe.callbacks.checkpoint import TickCheckpoint
 from trompe.callbacks.record import BeginRecord, Record
 from trompe.engine.checkpoint import AtomicCheckpointIO, load_checkpoint
 from trompe.engine.clock import Clock
-from trompe.engine.hardware import describe_hardware, process_rank, resolve_trainer
+from trompe.engine.hardware import (
+    describe_hardware,
+    keep_freed_memory,
+    process_rank,
+    resolve_trainer,
+)
 from trompe.engine.interrupt import CatchSignals, catch_signals
 from trompe.engine.randomness import keyed_seed
 from trompe.engine.strategy import FlatDDPStrategy
@@ -62,6 +67,8 @@ def train(cfg: DictConfig) -> RunFolder:
     data = instantiate(config["data"], _convert_="all")
     data.prepare_data()
     data.setup("fit")
+    if trainer_config["accelerator"] == "cpu":
+        keep_freed_memory()
     torch.manual_seed(keyed_seed(config["seed"], "weights"))
     method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
     callbacks = instantiate(config["callbacks"], _convert_="all")

@@ -3,6 +3,9 @@
 import copy
 import math
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,3 +133,21 @@ def test_auto_becomes_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(UserError, match="this machine has none"):
         resolve_trainer({**auto, "accelerator": "gpu"})
     assert auto["accelerator"] == "auto"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator is what is set")
+def test_freed_memory_is_kept_and_used_again() -> None:
+    script = """
+import resource, torch
+from trompe.engine.hardware import keep_freed_memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    [torch.ones(12, 2**20) for _ in range(3)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+fresh = min(faults() for _ in range(5))
+keep_freed_memory()
+print(fresh, min(faults() for _ in range(5)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    fresh, kept = map(int, done.stdout.split())
+    assert fresh > 8000 and kept < 100, done  # 48 MiB are 12288 pages of 4 KiB

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trompe.errors import UserError
-from trompe.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from trompe.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Project, Reduce
 from trompe.networks.mlp import Maxout, MLPDiscriminator, MLPGenerator
 from trompe.networks.sndcgan import SNDCGANDiscriminator, SNDCGANGenerator
 
@@ -144,10 +144,25 @@ def test_mlp_refuses_impossible_sides(make: Make, resolution: int) -> None:
 def test_dcgan_norm_is_where_the_paper_puts_it() -> None:
     generator = [type(layer) for layer in DCGANGenerator(32, width=4).layers]
     stage = [nn.ConvTranspose2d, nn.BatchNorm2d, nn.ReLU]
-    assert generator == [*stage, *stage, *stage, nn.ConvTranspose2d, nn.Tanh]
+    first = [Project, nn.BatchNorm2d, nn.ReLU]
+    assert generator == [*first, *stage, *stage, nn.ConvTranspose2d, nn.Tanh]
     discriminator = [type(layer) for layer in DCGANDiscriminator(32, width=4).layers]
     stage = [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
-    assert discriminator == [nn.Conv2d, nn.LeakyReLU, *stage, *stage, nn.Conv2d]
+    assert discriminator == [nn.Conv2d, nn.LeakyReLU, *stage, *stage, Reduce]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+def test_the_layers_run_as_matrix_products_are_convolutions(
+    bias: bool, memory_format: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    project = Project(5, 7, 4, 1, 0, bias=bias).to(memory_format=memory_format)
+    latents = torch.randn(3, 5)
+    maps = nn.ConvTranspose2d.forward(project, latents[:, :, None, None])
+    torch.testing.assert_close(project(latents), maps)
+    reduce = Reduce(7, 2, 4, 1, 0, bias=bias).to(memory_format=memory_format)
+    torch.testing.assert_close(reduce(maps), nn.Conv2d.forward(reduce, maps)[:, :, 0, 0])
 
 
 @pytest.mark.parametrize("make", [DCGANGenerator, DCGANDiscriminator])

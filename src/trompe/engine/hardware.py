@@ -1,5 +1,6 @@
 """What this machine can do: devices and precision behind `trainer=auto`, and its description."""
 
+import ctypes
 import os
 import platform
 from pathlib import Path
@@ -8,6 +9,10 @@ from typing import Any
 import torch
 
 from trompe.errors import UserError
+
+# <malloc.h>: never trim the heap, grow it by 64 MiB at a time, serve no request by its own mapping.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_MALLOC_OPTIONS = {_M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 << 20, _M_MMAP_MAX: 0}
 
 
 def cpu_name() -> str:
@@ -63,6 +68,20 @@ def resolve_trainer(trainer: dict[str, Any]) -> dict[str, Any]:
         native = torch.cuda.is_bf16_supported() if on_gpu else cpu_has_bf16()
         resolved["precision"] = "bf16-mixed" if native else "32-true"
     return resolved
+
+
+def keep_freed_memory() -> None:
+    """Have glibc's allocator keep what is freed, rather than give it back to the system.
+
+    A training step on the CPU frees and asks for the same hundreds of MiB again and again. Fresh
+    pages cost 0.7 to 6 microseconds each, which on a virtual machine is 5 to 10 % of a step.
+    Elsewhere than on glibc this does nothing.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    for option, value in _MALLOC_OPTIONS.items():
+        libc.mallopt(option, value)
 
 
 def process_rank() -> int:

@@ -23,17 +23,16 @@ def find_function(module_name: str, prefix: str, name: str, what: str) -> Callab
     package, _, plain = name.rpartition(".")
     try:
         module = importlib.import_module(package or module_name)
-    except ImportError as error:
+    except (ImportError, TypeError) as error:
         raise UserError(f"{what}={name}: there is no module {package}: {error}") from error
-    function = getattr(module, f"{prefix}{plain}", None)
-    if not inspect.isfunction(function):
-        known = sorted(
-            key.removeprefix(prefix)
-            for key, value in vars(module).items()
-            if inspect.isfunction(value)
-            and value.__module__ == module.__name__
-            and key.startswith(prefix)
-            and not key.startswith(("_", "load_"))
-        )
-        raise UserError(f"{what}={name} is not known: choose one of {', '.join(known)}")
-    return function
+    known = {
+        key.removeprefix(prefix): value
+        for key, value in vars(module).items()
+        if inspect.isfunction(value)
+        and value.__module__ == module.__name__
+        and key.startswith(prefix)
+        and not key.startswith(("_", "load_"))
+    }
+    if plain not in known:
+        raise UserError(f"{what}={name} is not known: choose one of {', '.join(sorted(known))}")
+    return known[plain]

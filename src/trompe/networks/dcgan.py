@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from trompe.networks.init import check_power_of_two, init_normal
 
@@ -18,6 +19,29 @@ def _widths(resolution: int, width: int, max_multiplier: int) -> list[int]:
 
 def _norm(norm: Norm | None, channels: int) -> list[nn.Module]:
     return [norm(channels)] if norm is not None else []
+
+
+class Project(nn.ConvTranspose2d):
+    """A transposed 4x4 convolution of a 1x1 input: a matrix product, run as one.
+
+    The weights are a convolution's, and 4x4 maps in the channels-last layout are the rows and
+    columns of that product without a copy.
+    """
+
+    def forward(self, z: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(N, in) to (N, out, 4, 4)."""
+        weight = self.weight.permute(2, 3, 1, 0).flatten(0, 2)
+        maps = linear(z, weight).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2)
+        return maps if self.bias is None else maps + self.bias[:, None, None]
+
+
+class Reduce(nn.Conv2d):
+    """A 4x4 convolution of a 4x4 input: a matrix product, run as one (see `Project`)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, in, 4, 4) to (N, out)."""
+        rows, weight = (t.permute(0, 2, 3, 1).flatten(1) for t in (input, self.weight))
+        return linear(rows, weight, self.bias)
 
 
 class DCGANGenerator(nn.Module):
@@ -50,7 +74,7 @@ class DCGANGenerator(nn.Module):
         widths = _widths(resolution, width, max_multiplier)[::-1]
         bias = norm is None
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(latent_dim, widths[0], 4, 1, 0, bias=bias),
+            Project(latent_dim, widths[0], 4, 1, 0, bias=bias),
             *_norm(norm, widths[0]),
             nn.ReLU(inplace=True),
         ]
@@ -66,7 +90,7 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents (N, latent_dim) to images (N, channels, resolution, resolution) in [-1, 1]."""
-        return self.layers(z[:, :, None, None])
+        return self.layers(z)
 
 
 class DCGANDiscriminator(nn.Module):
@@ -106,7 +130,7 @@ class DCGANDiscriminator(nn.Module):
                 *_norm(norm, after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        layers.append(nn.Conv2d(widths[-1], 1, 4, 1, 0, bias=bias))
+        layers.append(Reduce(widths[-1], 1, 4, 1, 0, bias=bias))
         self.layers = nn.Sequential(*layers)
         init_normal(self)
 
