@@ -1,5 +1,6 @@
 """The progress bar: how far, how fast, how long still, and how well."""
 
+import shutil
 import sys
 import time
 from typing import Any
@@ -36,8 +37,8 @@ class Progress(pl.Callback):
             self._bar = tqdm(
                 total=clock.budget_kimg,
                 initial=clock.kimg,
-                bar_format="{percentage:3.0f}%|{bar:20}| {n:.1f}/{total:.0f} kimg {postfix}",
-                dynamic_ncols=True,
+                bar_format="{bar}| {n:.1f}/{total:.1f} kimg{postfix}",
+                ncols=shutil.get_terminal_size().columns,
             )
 
     def on_train_batch_end(
@@ -50,12 +51,11 @@ class Progress(pl.Callback):
     ) -> None:
         """Redraw, if the last time is long enough ago."""
         now = time.perf_counter()
-        if self._bar is None or now - self._drawn < self.refresh_seconds:
+        if now - self._drawn < self.refresh_seconds:
             return
         assert isinstance(pl_module, Method)
         self._drawn = now
-        self._bar.n = pl_module.clock.kimg
-        self._bar.set_postfix_str(self._status(pl_module), refresh=True)
+        self._draw(pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over the tick's means; without a terminal, print its line."""
@@ -67,21 +67,26 @@ class Progress(pl.Callback):
                 self._notes[name] = f"{value:.2f}"
         if self._bar is None and trainer.is_global_zero:
             clock = pl_module.clock
-            print(f"{clock.kimg:.1f}/{clock.budget_kimg:.0f} kimg {self._status(pl_module)}")
+            print(f"{clock.kimg:.1f}/{clock.budget_kimg:.1f} kimg, {self._status(pl_module)}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar at its end."""
-        if self._bar is not None:
-            assert isinstance(pl_module, Method)
-            self._bar.n = pl_module.clock.kimg
-            self._bar.set_postfix_str(self._status(pl_module), refresh=True)
-            self._close()
+        assert isinstance(pl_module, Method)
+        self._draw(pl_module)
+        self._close()
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """Leave the terminal in order."""
         self._close()
+
+    def _draw(self, method: Method) -> None:
+        if self._bar is not None:
+            # The width now; 80 on a terminal that does not know its own.
+            self._bar.ncols = shutil.get_terminal_size().columns
+            self._bar.n = method.clock.kimg
+            self._bar.set_postfix_str(self._status(method), refresh=True)
 
     def _close(self) -> None:
         if self._bar is not None:
