@@ -25,7 +25,6 @@ TINY = [
     "metrics=[fd_random_conv]",
     "metrics.fd_random_conv.n_images=40",
     "metrics.fd_random_conv.n_reference=40",
-    "checkpoint.monitor=fd_random_conv",
     "callbacks.evaluation.every_kimg=0.096",
     "callbacks.samples.every_kimg=0.096",
     "callbacks.samples.count=4",

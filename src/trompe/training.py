@@ -72,6 +72,7 @@ def train(cfg: DictConfig) -> RunFolder:
     torch.manual_seed(keyed_seed(config["seed"], "weights"))
     method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
     callbacks = instantiate(config["callbacks"], _convert_="all")
+    checkpoint = TickCheckpoint(run, config, **config["checkpoint"])
 
     is_writer = process_rank() == 0
     if is_writer:
@@ -92,7 +93,7 @@ def train(cfg: DictConfig) -> RunFolder:
             BeginRecord(),
             *callbacks.values(),
             Record(run, config, trackers),
-            TickCheckpoint(run, config, **config["checkpoint"]),
+            checkpoint,
         ],
         logger=list(trackers.values()),
         default_root_dir=run.path,
@@ -102,8 +103,8 @@ def train(cfg: DictConfig) -> RunFolder:
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
     )
-    checkpoint = run.last_checkpoint if session.resumed else None
-    fit(trainer, method, data, checkpoint, run if is_writer else None)
+    resume_from = run.last_checkpoint if session.resumed else None
+    fit(trainer, method, data, resume_from, run if is_writer else None)
     if is_writer:
         report(run)
     return run

@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from trompe.errors import UserError
 from trompe.methods.base import Method
 from trompe.runs.folder import RunFolder
 
@@ -18,15 +19,27 @@ class TickCheckpoint(Checkpoint):
     Args:
         run: the run folder.
         config: the resolved config, kept in every checkpoint as plain values.
-        monitor: name of the metric that decides on the best checkpoint; null keeps none.
-        mode: whether the best is the `min` or the `max` of it.
+        monitor: the one of `config`'s metrics that decides on the best checkpoint; ``"auto"`` is
+            the first of them; None keeps no best.
+        mode: whether the best is the ``"min"`` or the ``"max"`` of it.
+
+    Raises:
+        UserError: if there is no such metric or mode.
     """
 
     def __init__(self, run: RunFolder, config: dict, monitor: str | None, mode: str) -> None:
+        metrics = list(config["metrics"])
+        if monitor == "auto":
+            monitor = metrics[0] if metrics else None
+        if monitor is not None and monitor not in metrics:
+            known = ", ".join([*metrics, "auto", "null"])
+            raise UserError(f"checkpoint.monitor={monitor} is not tracked: choose one of {known}")
+        if mode not in ("min", "max"):
+            raise UserError(f"checkpoint.mode={mode} is neither min nor max")
         self._run = run
         self._config = config
         self._monitor = monitor
-        self._sign = {"min": 1, "max": -1}[mode]
+        self._sign = 1 if mode == "min" else -1
         self.best: dict[str, Any] | None = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
