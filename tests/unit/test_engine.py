@@ -146,7 +146,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 fresh = min(faults() for _ in range(5))
 keep_freed_memory()
-print(fresh, min(faults() for _ in range(5)))
+print(fresh, min(faults() for _ in range(20)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     fresh, kept = map(int, done.stdout.split())
