@@ -254,7 +254,7 @@ def report(run: RunFolder) -> None:
     facts = run.read_facts()
     print(f"\ndone: {facts['kimg']:.1f} kimg in {run.path}")
     if facts["best"]:
-        print("  best     {metric} = {value:.2f} at {kimg:.1f} kimg".format(**facts["best"]))
+        print("  best     {metric} = {value:.4g} at {kimg:.1f} kimg".format(**facts["best"]))
     if grids:
         print(f"  samples  {grids[-1]}")
         print(f"  real     {run.path / 'samples' / 'real.png'}")

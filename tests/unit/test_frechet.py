@@ -11,27 +11,32 @@ import torch
 from torch import Tensor
 
 from trompe.errors import UserError
+from trompe.metrics.comparison import FeatureComparison
 from trompe.metrics.features import (
     EfficientNetLite0,
     FeatureNetwork,
     RandomConv,
     _efficientnet_lite0,
 )
-from trompe.metrics.frechet import FrechetDistance, frechet_distance
-from trompe.metrics.reference import reference_statistics
-from trompe.metrics.statistics import mean_and_covariance
+from trompe.metrics.frechet import extrapolated_distance, fit_gaussian, frechet_distance
+from trompe.metrics.measures import fd
+from trompe.metrics.reference import load_reference
 
 
-def gaussian(n: int, dim: int, seed: int) -> tuple[Tensor, Tensor]:
+def vectors(n: int, dim: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     mixing = torch.randn(dim, dim, generator=generator, dtype=torch.float64)
-    x = torch.randn(n, dim, generator=generator, dtype=torch.float64) @ mixing + 0.3 * seed
-    return mean_and_covariance(n, x.sum(0), x.T @ x)
+    return torch.randn(n, dim, generator=generator, dtype=torch.float64) @ mixing + 0.3 * seed
 
 
-def by_sqrtm(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:
-    root = scipy.linalg.sqrtm((cov1 @ cov2).numpy()).real
-    return float(((mean1 - mean2) ** 2).sum() + torch.trace(cov1 + cov2)) - 2 * np.trace(root)
+def by_sqrtm(x: Tensor, y: Tensor) -> float:
+    (mean1, cov1), (mean2, cov2) = ((v.numpy().mean(0), np.cov(v.numpy().T)) for v in (x, y))
+    root = scipy.linalg.sqrtm(cov1 @ cov2).real
+    return float(((mean1 - mean2) ** 2).sum() + np.trace(cov1 + cov2) - 2 * np.trace(root))
+
+
+def between(x: Tensor, y: Tensor) -> float:
+    return float(frechet_distance(fit_gaussian(x), y))
 
 
 def images(n: int = 128, size: int = 32, seed: int = 0) -> Tensor:
@@ -49,50 +54,92 @@ def images(n: int = 128, size: int = 32, seed: int = 0) -> Tensor:
     return torch.stack(patches)
 
 
-def test_mean_and_covariance_are_numpys() -> None:
-    x = np.random.default_rng(0).normal(5.0, 2.0, (50, 7))
-    mean, covariance = mean_and_covariance(50, torch.tensor(x.sum(0)), torch.tensor(x.T @ x))
-    np.testing.assert_allclose(mean, x.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(covariance, np.cov(x, rowvar=False), rtol=1e-10, atol=1e-12)
+@pytest.mark.parametrize(("n", "m"), [(500, 400), (500, 20), (500, 24), (30, 500)])
+def test_distance_agrees_with_matrix_square_root(n: int, m: int) -> None:
+    first, second = vectors(n, 24, 1), vectors(m, 24, 2)
+    # With fewer vectors than dimensions sqrtm itself is good to the root of float64's precision.
+    tolerance = 1e-9 if min(n, m) > 24 else 1e-5
+    assert between(first, second) == pytest.approx(by_sqrtm(first, second), rel=tolerance)
 
 
-def test_distance_agrees_with_matrix_square_root() -> None:
-    first, second = gaussian(500, 24, 1), gaussian(400, 24, 2)
-    assert float(frechet_distance(*first, *second)) == pytest.approx(
-        by_sqrtm(*first, *second), rel=1e-9
-    )
+def test_distance_agrees_with_torchmetrics() -> None:
+    from torchmetrics.image.fid import _compute_fid
+
+    first, second = vectors(300, 24, 1), vectors(280, 24, 2)
+    theirs = _compute_fid(first.mean(0), first.T.cov(), second.mean(0), second.T.cov())
+    assert between(first, second) == pytest.approx(float(theirs), rel=1e-6)
 
 
 def test_distance_is_exact_for_rank_deficient_covariances() -> None:
     # In orthogonal subspaces tr sqrt(S1 S2) = 0; in one subspace, scaled by 4, it is 2 tr S1.
-    _, full = gaussian(200, 10, 3)
-    zeros = torch.zeros(20, dtype=torch.float64)
-    first, second = torch.zeros(2, 20, 20, dtype=torch.float64)
-    first[:10, :10], second[10:, 10:] = full, full
-    trace = float(full.trace())
-    orthogonal = frechet_distance(zeros, first, zeros, second)
-    assert float(orthogonal) == pytest.approx(2 * trace, rel=1e-12)
-    scaled = frechet_distance(zeros, first, zeros, 4 * first)
-    assert float(scaled) == pytest.approx(trace, rel=1e-7)
-    few, many = gaussian(8, 24, 4), gaussian(500, 24, 5)
-    # Rank 7 of 24: here sqrtm itself is good to about the square root of float64's precision.
-    assert float(frechet_distance(*few, *many)) == pytest.approx(by_sqrtm(*few, *many), rel=1e-5)
+    some = vectors(200, 10, 3)
+    some = some - some.mean(0)
+    nothing = torch.zeros(200, 10, dtype=torch.float64)
+    first, second = torch.cat([some, nothing], 1), torch.cat([nothing, some], 1)
+    trace = float(some.T.cov().trace())
+    assert between(first, second) == pytest.approx(2 * trace, rel=1e-12)
+    assert between(first, 2 * first) == pytest.approx(trace, rel=1e-7)
 
 
 def test_distance_is_symmetric_and_zero_to_itself() -> None:
     for n in (10, 500):  # rank-deficient, and not
-        first, second = gaussian(n, 24, 6), gaussian(300, 24, 7)
-        there, back = frechet_distance(*first, *second), frechet_distance(*second, *first)
-        assert float(there) == pytest.approx(float(back), rel=1e-9)
-        assert 0 <= float(frechet_distance(*first, *first)) < 1e-6
+        first, second = vectors(n, 24, 6), vectors(300, 24, 7)
+        assert between(first, second) == pytest.approx(between(second, first), rel=1e-9)
+        assert 0 <= between(first, first) < 1e-6
+
+
+def test_distance_needs_two_images() -> None:
+    with pytest.raises(ValueError, match="at least 2 images, not 1"):
+        fit_gaussian(vectors(1, 4, 0))
+    with pytest.raises(ValueError, match="at least 20 images, not 19"):
+        extrapolated_distance(fit_gaussian(vectors(30, 4, 0)), vectors(19, 4, 0))
+
+
+def test_extrapolation_takes_away_the_bias_of_few_images() -> None:
+    reference = fit_gaussian(torch.randn(40_000, 16, generator=torch.Generator().manual_seed(9)))
+    plain, extrapolated = [], []
+    for seed in range(20):
+        few = torch.randn(400, 16, generator=torch.Generator().manual_seed(seed))
+        plain.append(float(frechet_distance(reference, few)))
+        extrapolated.append(extrapolated_distance(reference, few))
+    assert np.mean(plain) > 0.05
+    assert abs(np.mean([s.value for s in extrapolated])) < np.mean(plain) / 5
+    assert all(s.standard_error > 0 for s in extrapolated)
+
+
+class Batch(NamedTuple):
+    images: Tensor
+    labels: Tensor
+
+
+class Photographs:
+    """Data that counts how often it is asked."""
+
+    class_names = ("one", "other")
+
+    def __init__(self, fingerprint: str = "abc", some: Tensor | None = None) -> None:
+        self.fingerprint = fingerprint
+        self.images = images(40) if some is None else some
+        self.gathered: list[int] = []
+
+    def split_size(self, split: str) -> int:
+        return {"train": len(self.images), "validation": 0, "test": 1}[split]
+
+    def gather(self, split: str, indices: Tensor) -> Batch:
+        self.gathered += indices.tolist()
+        return Batch(self.images[indices], indices % 2)
+
+
+def comparison(features: FeatureNetwork, n: int, **options: object) -> FeatureComparison:
+    return FeatureComparison(features, ["fd"], n, 10_000, **options)  # type: ignore[arg-type]
 
 
 def distance(features: FeatureNetwork, generated: Tensor, reference: Tensor, batch: int) -> float:
-    metric = FrechetDistance(features, n_images=len(generated), n_reference=len(reference))
-    metric.set_reference(metric.reference_statistics(reference.split(batch)))
-    for some in generated.split(batch):
-        metric.update(some)
-    return float(metric.compute())
+    metric = comparison(features, len(generated))
+    metric.prepare(Photographs(some=reference))
+    for numbers in torch.arange(len(generated)).split(batch):
+        metric.update(generated[numbers], numbers)
+    return metric.compute()[f"fd_{features.name}"].value
 
 
 def test_a_set_has_no_distance_from_itself_and_batches_do_not_matter() -> None:
@@ -104,26 +151,43 @@ def test_a_set_has_no_distance_from_itself_and_batches_do_not_matter() -> None:
     assert distance(features, some, other, 17) == pytest.approx(whole, rel=1e-5)
 
 
-def test_states_of_two_processes_add_up() -> None:
+def test_states_of_processes_add_up_in_any_division() -> None:
     features, some = RandomConv(dim=16), images(64)
-    one, two, both = (FrechetDistance(features, 64, 64) for _ in range(3))
-    one.update(some[:40])
-    two.update(some[40:])
-    two.update(some[:0])
-    both.update(some)
-    for name, reduction in both._reductions.items():
-        states = torch.stack([getattr(one, name), getattr(two, name)])
-        torch.testing.assert_close(reduction(states), getattr(both, name), rtol=1e-6, atol=1e-6)
+    parts, whole = [comparison(features, 64) for _ in range(3)], comparison(features, 64)
+    numbers = torch.arange(64).split(16)
+    for i, block in enumerate(numbers):
+        parts[i % 2].update(some[block], block)  # the third has none
+        whole.update(some[block], block)
+    for name, reduction in whole._reductions.items():
+        states = torch.stack([getattr(part, name) for part in parts])
+        assert torch.equal(reduction(states), getattr(whole, name))
 
 
-def test_reset_keeps_the_reference() -> None:
-    metric = FrechetDistance(RandomConv(dim=16), 64, 64)
-    with pytest.raises(RuntimeError, match="set_reference"):
-        metric.update(images(8)), metric.compute()
-    metric.set_reference(metric.reference_statistics([images(64)]))
+def test_missing_and_double_images_are_noticed_and_reset_keeps_the_reference() -> None:
+    some, numbers = images(8), torch.arange(8)
+    metric = comparison(RandomConv(dim=16), 8)
+    metric.update(some, numbers)
+    with pytest.raises(RuntimeError, match="nothing is prepared"):
+        metric.compute()
+    metric.prepare(Photographs(some=some))
+    assert metric.compute()["fd_random_conv"].value < 1e-6
     metric.reset()
-    metric.update(images(64))
-    assert float(metric.compute()) < 1e-6
+    metric.update(some[:7], numbers[:7])
+    with pytest.raises(RuntimeError, match="1 images are missing"):
+        metric.compute()
+    metric.update(some[6:], numbers[6:])
+    with pytest.raises(RuntimeError, match="1 images are missing or double"):
+        metric.compute()
+
+
+def test_too_few_images_for_a_measure_are_said_in_one_line() -> None:
+    metric = FeatureComparison(RandomConv(dim=16), ["fd_infinity"], 8, 100)
+    metric.prepare(Photographs())
+    metric.update(images(8), torch.arange(8))
+    with pytest.raises(UserError, match=r"^metrics: fd_infinity: .* at least 20 images, not 8$"):
+        metric.compute()
+    with pytest.raises(UserError, match="measures=fid is not known: choose one of coverage"):
+        FeatureComparison(RandomConv(dim=16), ["fid"], 8, 100)
 
 
 def test_embedded_features_rise_with_noise_and_blur() -> None:
@@ -185,76 +249,58 @@ def test_fingerprint_tells_features_apart() -> None:
     ]
     assert len({features.fingerprint for features in kinds}) == len(kinds)
     assert EfficientNetLite0().fingerprint == kinds[0].fingerprint
-    names = [FrechetDistance(features, 8, 8).name for features in kinds[:2]]
-    assert names == ["fd_efflite0", "fd_efflite0_head"]
-
-
-class Batch(NamedTuple):
-    images: Tensor
-    labels: Tensor
-
-
-class Photographs:
-    """Data that counts how often it is asked."""
-
-    def __init__(self, fingerprint: str = "abc") -> None:
-        self.fingerprint = fingerprint
-        self.images = images(40)
-        self.gathered: list[int] = []
-
-    def split_size(self, split: str) -> int:
-        return {"train": 40, "test": 1}[split]
-
-    def gather(self, split: str, indices: Tensor) -> Batch:
-        self.gathered += indices.tolist()
-        return Batch(self.images[indices], torch.zeros(len(indices), dtype=torch.long))
+    names = [list(comparison(features, 8).protocols()) for features in kinds[:2]]
+    assert names == [["fd_efflite0"], ["fd_efflite0_head"]]
 
 
 def test_reference_is_cached_by_content(tmp_path: Path) -> None:
     features, data = RandomConv(dim=8), Photographs()
-    first = reference_statistics(features, data, "train", 16, tmp_path)
-    assert len(data.gathered) == len(set(data.gathered)) == 16
-    again = reference_statistics(features, data, "train", 16, tmp_path)
-    assert len(data.gathered) == 16
-    assert again.n == 16 and torch.equal(again.covariance, first.covariance)
-    uncached = reference_statistics(features, Photographs(), "train", 16)
-    assert torch.equal(again.mean, uncached.mean)
+    first = load_reference(features, data, "train", 16, tmp_path)
+    assert len(set(data.gathered)) == 16
+    asked = len(data.gathered)
+    again = load_reference(features, data, "train", 16, tmp_path)
+    assert len(data.gathered) == asked
+    assert len(again) == 16 and torch.equal(again.gaussian.root, first.gaussian.root)
+    uncached = load_reference(features, Photographs(), "train", 16)
+    assert torch.equal(again.features, uncached.features)
+    assert torch.equal(again.labels, uncached.labels) and again.classes == 2
     others = [
         (RandomConv(dim=8, seed=1), data, 16),
         (features, Photographs("abd"), 16),
         (features, data, 17),
     ]
     for number, (other_features, other_data, n) in enumerate(others):
-        reference_statistics(other_features, other_data, "train", n, tmp_path)
+        load_reference(other_features, other_data, "train", n, tmp_path)
         assert len(list((tmp_path / "reference").iterdir())) == number + 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"not an archive", None])
 def test_damaged_cache_file_is_computed_again(tmp_path: Path, damage: bytes | None) -> None:
     features, data = RandomConv(dim=8), Photographs()
-    first = reference_statistics(features, data, "train", 16, tmp_path)
+    first = load_reference(features, data, "train", 16, tmp_path)
+    first_count = len(data.gathered)
     (path,) = (tmp_path / "reference").iterdir()
     path.write_bytes(path.read_bytes()[:-50] if damage is None else damage)
-    again = reference_statistics(features, data, "train", 16, tmp_path)
-    assert torch.equal(again.covariance, first.covariance) and len(data.gathered) == 32
-    reference_statistics(features, data, "train", 16, tmp_path)
-    assert len(data.gathered) == 32
+    again = load_reference(features, data, "train", 16, tmp_path)
+    assert torch.equal(again.gaussian.root, first.gaussian.root)
+    assert len(data.gathered) == 2 * first_count
+    load_reference(features, data, "train", 16, tmp_path)
+    assert len(data.gathered) == 2 * first_count
 
 
 def test_reference_takes_the_whole_split_or_says_what_is_missing(tmp_path: Path) -> None:
     features, data = RandomConv(dim=8), Photographs()
-    assert reference_statistics(features, data, "train", 1000, tmp_path).n == 40
-    assert data.gathered == list(range(40))
+    assert len(load_reference(features, data, "train", 1000, tmp_path)) == 40
+    assert set(data.gathered) == set(range(40))
     with pytest.raises(UserError, match="split 'test' \\(1 images\\)"):
-        reference_statistics(features, data, "test", 1000, tmp_path)
+        load_reference(features, data, "test", 1000, tmp_path)
 
 
-def test_prepared_metric_has_a_card(tmp_path: Path) -> None:
-    metric = FrechetDistance(RandomConv(dim=8), 40, 1000, cache_dir=tmp_path)
+def test_prepared_comparison_has_a_card(tmp_path: Path) -> None:
+    metric = comparison(RandomConv(dim=8), 40, cache_dir=tmp_path)
     data = Photographs()
     metric.prepare(data)
-    metric.update(data.images)
-    assert float(metric.compute()) < 1e-6
-    card = metric.protocol()
+    card = metric.protocols()["fd_random_conv"]
     assert json.loads(json.dumps(card)) == card
-    assert (card["metric"], card["data"], card["n_reference"]) == ("fd_random_conv", "abc", 40)
+    assert card["measure"] == f"{fd.__module__}.fd"
+    assert (card["features"], card["data"], card["n_reference"]) == ("random_conv", "abc", 40)

@@ -19,8 +19,8 @@ class TickCheckpoint(Checkpoint):
     Args:
         run: the run folder.
         config: the resolved config, kept in every checkpoint as plain values.
-        monitor: the one of `config`'s metrics that decides on the best checkpoint; ``"auto"`` is
-            the first of them; None keeps no best.
+        monitor: the one of `config`'s measures that decides on the best checkpoint; ``"auto"``
+            is the first of them; None keeps no best.
         mode: whether the best is the ``"min"`` or the ``"max"`` of it.
 
     Raises:
@@ -28,7 +28,7 @@ class TickCheckpoint(Checkpoint):
     """
 
     def __init__(self, run: RunFolder, config: dict, monitor: str | None, mode: str) -> None:
-        metrics = list(config["metrics"])
+        metrics = value_names(config["metrics"])
         if monitor == "auto":
             monitor = metrics[0] if metrics else None
         if monitor is not None and monitor not in metrics:
@@ -69,6 +69,11 @@ class TickCheckpoint(Checkpoint):
     ) -> None:
         """Add the plain config, so that a checkpoint can be read on its own."""
         checkpoint["config"] = self._config
+
+
+def value_names(metrics: dict[str, Any]) -> list[str]:
+    """What a record calls the values of the `metrics` of a config."""
+    return [f"{measure}_{name}" for name, entry in metrics.items() for measure in entry["measures"]]
 
 
 def _replace_by_link(source: Path, target: Path) -> None:

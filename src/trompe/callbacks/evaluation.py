@@ -1,37 +1,35 @@
 """Metrics of the averaged generator at intervals on the image clock."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
 from trompe.engine.randomness import keyed_generator
 from trompe.images import to_uint8
 from trompe.methods.base import Method
+from trompe.metrics.comparison import FeatureComparison
+from trompe.metrics.score import Score
+
+# Images generated at once. Fixed, and dealt to processes whole, because rounding depends on what
+# shares a batch: so values are the same with any number of processes, in training and after.
+BLOCK = 64
 
 
 class Evaluation(pl.Callback):
     """Computes every configured metric and adds its value to the tick's record.
 
-    The images are drawn from latents that depend on the seed alone, so the same weights give the
-    same value at any time and with any number of processes.
-
     Args:
-        metrics: metrics by name, each with `prepare(data)`, `update(images)`, `compute()`,
-            `reset()`, `n_images` and `protocol()`.
+        metrics: comparisons by name.
         every_kimg: thousands of images between two evaluations.
-        batch_size: images generated at once by one process.
     """
 
-    def __init__(self, metrics: Mapping[str, Any], every_kimg: float, batch_size: int) -> None:
+    def __init__(self, metrics: Mapping[str, FeatureComparison], every_kimg: float) -> None:
         self.metrics = dict(metrics)
         self.every_kimg = every_kimg
-        self.batch_size = batch_size
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prepare the reference statistics (cached by content)."""
+        """Prepare the references (cached by content)."""
         assert isinstance(pl_module, Method)
         for name, metric in self.metrics.items():
             metric.to(pl_module.device)
@@ -40,27 +38,33 @@ class Evaluation(pl.Callback):
             metric.prepare(trainer.datamodule)  # type: ignore[attr-defined]
             if trainer.is_global_zero:
                 trainer.strategy.barrier(name)
-            pl_module.protocols[name] = {**metric.protocol(), "seed": pl_module.seed}
+            for value, protocol in metric.protocols().items():
+                pl_module.protocols[value] = {**protocol, "seed": pl_module.seed}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Evaluate if it is time."""
         assert isinstance(pl_module, Method)
         if self.metrics and pl_module.clock.is_due(self.every_kimg):
-            pl_module.scalars.update(self.evaluate(pl_module, trainer))
+            scores = evaluate(pl_module, self.metrics, trainer.global_rank, trainer.world_size)
+            pl_module.scalars.update({name: score.value for name, score in scores.items()})
 
-    def evaluate(self, method: Method, trainer: pl.Trainer) -> dict[str, float]:
-        """All metrics' values for the averaged generator. Collective."""
-        count = max(metric.n_images for metric in self.metrics.values())
-        generator = keyed_generator(method.seed, "evaluation")
-        latents = torch.randn(count, method.latent_dim, generator=generator)
-        mine = torch.arange(trainer.global_rank, count, trainer.world_size)
-        for metric in self.metrics.values():
-            metric.reset()
-        for indices in mine.split(self.batch_size):
-            images = self._generate(method, latents[indices])
-            for metric in self.metrics.values():
-                metric.update(images[indices < metric.n_images])
-        return {name: float(metric.compute()) for name, metric in self.metrics.items()}
 
-    def _generate(self, method: Method, latents: Tensor) -> Tensor:
-        return to_uint8(method.sample(latents.to(method.device)))
+def evaluate(
+    method: Method, metrics: Mapping[str, FeatureComparison], rank: int = 0, world_size: int = 1
+) -> dict[str, Score]:
+    """All metrics' scores for the averaged generator. Collective.
+
+    The images are drawn from latents that depend on the seed alone, so the same weights give the
+    same values at any time and with any number of processes.
+    """
+    count = max(metric.n_images for metric in metrics.values())
+    generator = keyed_generator(method.seed, "evaluation")
+    latents = torch.randn(count, method.latent_dim, generator=generator)
+    for metric in metrics.values():
+        metric.reset()
+    for numbers in torch.arange(count).split(BLOCK)[rank::world_size]:
+        images = to_uint8(method.sample(latents[numbers].to(method.device)))
+        for metric in metrics.values():
+            wanted = numbers < metric.n_images
+            metric.update(images[wanted.to(images.device)], numbers[wanted])
+    return {name: score for metric in metrics.values() for name, score in metric.compute().items()}

@@ -64,7 +64,7 @@ class Progress(pl.Callback):
             if name.startswith("loss/"):
                 self._notes[name.replace("loss/", "")[0].upper()] = f"{value:.2f}"
             elif "/" not in name:
-                self._notes[name] = f"{value:.2f}"
+                self._notes[name] = f"{value:.4g}"
         if self._bar is None and trainer.is_global_zero:
             clock = pl_module.clock
             print(f"{clock.kimg:.1f}/{clock.budget_kimg:.1f} kimg, {self._status(pl_module)}")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from trompe.losses.lookup import find_function
+from trompe.lookup import find_function
 
 
 def discriminator_minimax(real: Tensor, fake: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from trompe.losses.lookup import find_function
+from trompe.lookup import find_function
 
 Discriminator = Callable[[Tensor], Tensor]
 Penalty = Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]

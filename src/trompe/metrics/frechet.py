@@ -5,37 +5,86 @@ Dowson and Landau (1982): between two Gaussians it is
 Inception-v3's features and named it FID. All of it is computed in float64.
 """
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from trompe.metrics.features import FeatureNetwork
-from trompe.metrics.reference import ReferenceData, reference_statistics
-from trompe.metrics.statistics import (
-    FeatureStatistics,
-    feature_statistics,
-    mean_and_covariance,
-    summed,
-)
+from trompe.metrics.score import Score
 
 
-def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> Tensor:
-    """Squared Fréchet distance of two Gaussians with means (D,) and covariances (D, D): a scalar.
+class Gaussian(NamedTuple):
+    """A Gaussian fitted to features: mean (D,), a root A (D, D) of its covariance A A', its trace.
 
-    With A A' = S1, the eigenvalues of S1 S2 are those of the symmetric A' S2 A, so
-    tr sqrt(S1 S2) is the sum of their square roots. No matrix root is needed, and covariances
-    without full rank are no special case.
+    Everything of a reference that a distance from it needs; computed once, then kept.
     """
-    mean1, cov1, mean2, cov2 = (tensor.double() for tensor in (mean1, cov1, mean2, cov2))
-    eigenvalues, eigenvectors = torch.linalg.eigh(cov1)
+
+    mean: Tensor
+    root: Tensor
+    trace: Tensor
+
+
+def fit_gaussian(features: Tensor) -> Gaussian:
+    """The Gaussian with the mean and unbiased covariance of features (N, D), in float64."""
+    mean, rows = _standardised(features)
+    covariance = rows.T @ rows
+    eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
     root = eigenvectors * _without_rounding(eigenvalues).sqrt()
-    trace_of_root = _without_rounding(torch.linalg.eigvalsh(root.T @ cov2 @ root)).sqrt().sum()
-    distance = (mean1 - mean2).square().sum() + cov1.trace() + cov2.trace() - 2 * trace_of_root
+    return Gaussian(mean, root, covariance.trace())
+
+
+def frechet_distance(reference: Gaussian, features: Tensor) -> Tensor:
+    """Squared Fréchet distance of a Gaussian from the one that fits `features` (N, D): a scalar.
+
+    With S1 = A A' and S2 = X'X the eigenvalues of S1 S2 are those of the symmetric (XA)'(XA), and,
+    but for zeros, of (XA)(XA)', which is the smaller matrix for few images. So tr sqrt(S1 S2) is
+    the sum of their square roots: no root of a matrix is needed, and covariances without full rank
+    are no special case.
+
+    Raises:
+        ValueError: if there are fewer than 2 features.
+    """
+    mean, rows = _standardised(features)
+    product = rows @ reference.root
+    gram = product @ product.T if len(rows) < product.shape[1] else product.T @ product
+    trace_of_root = _without_rounding(torch.linalg.eigvalsh(gram)).sqrt().sum()
+    between = (reference.mean - mean).square().sum()
+    distance = between + reference.trace + rows.square().sum() - 2 * trace_of_root
     return distance.clamp(min=0)
+
+
+def extrapolated_distance(reference: Gaussian, features: Tensor, points: int = 15) -> Score:
+    """The Fréchet distance of infinitely many images, by extrapolation.
+
+    Chong and Forsyth 2020, https://arxiv.org/abs/1911.07023, sec. 4: the distance of N images is
+    biased by nearly c / N; a line through the distances of 15 sizes (there evenly spaced from 5,000
+    to 50,000; here from a tenth of the features to all) against 1 / N meets the axis at the
+    unbiased value. The first N features stand for a random N: generated images have no order.
+
+    Raises:
+        ValueError: if there are fewer than 20 features.
+    """
+    count = len(features)
+    if count < 20:
+        raise ValueError(f"an extrapolation needs at least 20 images, not {count}")
+    sizes = torch.linspace(count / 10, count, points).round().long().unique()
+    distances = [frechet_distance(reference, features[:n]) for n in sizes.tolist()]
+    y = torch.stack(distances).cpu().double()
+    design = torch.stack([torch.ones(len(sizes)), 1 / sizes.float()], 1).double()
+    solution = torch.linalg.lstsq(design, y[:, None]).solution[:, 0]
+    residual = (y - design @ solution).square().sum() / (len(sizes) - 2)
+    error = (residual * torch.linalg.inv(design.T @ design)[0, 0]).sqrt()
+    return Score(float(solution[0]), float(error))
+
+
+def _standardised(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and X (N, D) with X'X the unbiased covariance of features (N, D)."""
+    count = len(features)
+    if count < 2:
+        raise ValueError(f"a covariance needs at least 2 images, not {count}")
+    features = features.double()
+    mean = features.mean(0)
+    return mean, (features - mean) / (count - 1) ** 0.5
 
 
 def _without_rounding(eigenvalues: Tensor) -> Tensor:
@@ -45,106 +94,3 @@ def _without_rounding(eigenvalues: Tensor) -> Tensor:
     """
     noise = len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps * eigenvalues.abs().max()
     return torch.where(eigenvalues > noise, eigenvalues, 0)
-
-
-class FrechetDistance(Metric):
-    """Fréchet distance of generated images from reference images; both uint8 (N, 1 or 3, H, W).
-
-    `prepare` or `set_reference` once, then `update` with batches of generated images and `compute`.
-    The states are sums in float64, added over processes.
-
-    Args:
-        features: the feature network.
-        n_images: how many images to generate.
-        n_reference: how many images of the data to compare with, at most.
-        split: the split of the data that they come from.
-        cache_dir: where `prepare` keeps reference statistics; None computes them every time.
-    """
-
-    is_differentiable = False
-    higher_is_better = False
-    full_state_update = False
-
-    count: Tensor
-    total: Tensor
-    outer: Tensor
-
-    def __init__(
-        self,
-        features: FeatureNetwork,
-        n_images: int,
-        n_reference: int,
-        split: str = "train",
-        cache_dir: Path | str | None = None,
-    ) -> None:
-        super().__init__()
-        self.features = features
-        self.n_images = n_images
-        self.n_reference = n_reference
-        self.split = split
-        self.cache_dir = cache_dir
-        self.reference: FeatureStatistics | None = None
-        self.data_fingerprint: str | None = None
-        zeros = torch.zeros(features.dim, dtype=torch.float64)
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("total", zeros, dist_reduce_fx="sum")
-        self.add_state("outer", torch.outer(zeros, zeros), dist_reduce_fx="sum")
-
-    @property
-    def name(self) -> str:
-        """Named after the features: ``fd_efflite0``; only Inception-v3's may be called FID."""
-        return f"fd_{self.features.name}"
-
-    def prepare(self, data: ReferenceData) -> None:
-        """Compare with images of `data` from now on, by statistics from the cache if it has them.
-
-        Raises:
-            UserError: if the split has fewer than 2 images.
-        """
-        self.set_reference(
-            reference_statistics(self.features, data, self.split, self.n_reference, self.cache_dir)
-        )
-        self.data_fingerprint = data.fingerprint
-
-    def protocol(self) -> dict[str, Any]:
-        """What a value depends on besides the generated images; equal cards can be compared."""
-        return {
-            "metric": self.name,
-            "features": self.features.fingerprint,
-            "resizing": f"bicubic, antialiased, to {self.features.input_size} px",
-            "precision": "float32 features, float64 distance",
-            "n_images": self.n_images,
-            "n_reference": None if self.reference is None else self.reference.n,
-            "split": self.split,
-            "data": self.data_fingerprint,
-        }
-
-    def set_reference(self, statistics: FeatureStatistics) -> None:
-        """Compare with these from now on; `reset` keeps them."""
-        self.reference = statistics
-
-    def update(self, images: Tensor) -> None:
-        """Take generated images into account; an empty batch changes nothing."""
-        if len(images) == 0:
-            return
-        total, outer = summed(self.features(images))
-        self.count += len(images)
-        self.total += total
-        self.outer += outer
-
-    def compute(self) -> Tensor:
-        """The distance, a float64 scalar of at least 0.
-
-        Raises:
-            RuntimeError: if no reference has been set.
-        """
-        if self.reference is None:
-            raise RuntimeError(f"{self.name} has no reference: call set_reference first")
-        _, mean, covariance = self.reference
-        device = self.total.device
-        generated = mean_and_covariance(self.count, self.total, self.outer)
-        return frechet_distance(mean.to(device), covariance.to(device), *generated)
-
-    def reference_statistics(self, batches: Iterable[Tensor]) -> FeatureStatistics:
-        """Statistics (on the CPU) of batches of uint8 images."""
-        return feature_statistics(self.features, batches)

@@ -1,11 +1,10 @@
-"""Statistics of the reference images, kept on disk by the content of the data, not by its name."""
+"""Features of the reference images, kept on disk by the content of the data, not by its name."""
 
 import hashlib
 import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,10 +15,10 @@ from torch import Tensor
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 from trompe.metrics.features import FeatureNetwork
-from trompe.metrics.statistics import FeatureStatistics, feature_statistics
+from trompe.metrics.frechet import Gaussian, fit_gaussian
 
-# Raised whenever the same inputs come to give other statistics.
-_VERSION = 1
+# Raised whenever the same inputs come to give other features.
+_VERSION = 2
 # 256 images of 96 px are 28 MB as float32 input; larger batches are no faster on a CPU.
 _BATCH_SIZE = 256
 
@@ -31,21 +30,54 @@ class ReferenceData(Protocol):
     def fingerprint(self) -> str:
         """Hash of the content of the data."""
 
+    @property
+    def class_names(self) -> list[str]:
+        """A name for each label."""
+
     def split_size(self, split: str) -> int:
         """Number of images in a split."""
 
     def gather(self, split: str, indices: Tensor) -> Any:
-        """`images` uint8 (n, C, H, W), and labels, of the images at `indices` (n,)."""
+        """`images` uint8 (n, C, H, W) and `labels` (n,) of the images at `indices` (n,)."""
 
 
-def reference_statistics(
+class Reference:
+    """Real images in a feature space.
+
+    Args:
+        features: float32 (N, D).
+        labels: int64 (N,).
+        classes: number of labels that there are.
+        gaussian: fitted to the features.
+        held_out: features (M, D) of real images that were not trained on, if there are any.
+    """
+
+    def __init__(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        classes: int,
+        gaussian: Gaussian,
+        held_out: Tensor | None = None,
+    ) -> None:
+        self.features = features
+        self.labels = labels
+        self.classes = classes
+        self.gaussian = gaussian
+        self.held_out = held_out
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def load_reference(
     features: FeatureNetwork,
     data: ReferenceData,
     split: str,
     n: int,
     cache_dir: Path | str | None = None,
-) -> FeatureStatistics:
-    """Statistics of n images of a split, or of all of them if there are not so many.
+) -> Reference:
+    """Features of n images of a split, or of all of them if there are not so many.
 
     The choice of the n images depends on n and the size of the split only. With a `cache_dir` the
     result is kept there in ``reference/<key>.npz``, written under a temporary name and renamed; a
@@ -61,60 +93,72 @@ def reference_statistics(
             f"metrics: {n} reference images of split {split!r} ({size} images) are too few; "
             "choose another split, or raise n_reference to at least 2"
         )
-    if cache_dir is None:
-        return _computed(features, data, split, n)
-    parts = [_VERSION, data.fingerprint, split, n, features.fingerprint]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-    path = Path(cache_dir).expanduser() / "reference" / f"{key}.npz"
-    statistics = _loaded(path, n, features.dim)
-    if statistics is None:
-        statistics = _computed(features, data, split, n)
-        _save(path, statistics)
-    return statistics
+    arrays, path = None, None
+    if cache_dir is not None:
+        parts = [_VERSION, data.fingerprint, split, n, features.fingerprint]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        path = Path(cache_dir).expanduser() / "reference" / f"{key}.npz"
+        arrays = _loaded(path, n, features.dim)
+    if arrays is None:
+        arrays = _computed(features, data, split, n)
+        if path is not None:
+            _save(path, arrays)
+    gaussian = Gaussian(arrays["mean"], arrays["root"], arrays["trace"])
+    return Reference(arrays["features"], arrays["labels"], len(data.class_names), gaussian)
+
+
+def extract(features: FeatureNetwork, data: ReferenceData, split: str, indices: Tensor) -> Tensor:
+    """Features (n, D), on the CPU, of the images at `indices` (n,) of a split."""
+    device = next(features.parameters()).device
+    found = [
+        features(data.gather(split, some).images.to(device)).cpu()
+        for some in indices.split(_BATCH_SIZE)
+    ]
+    return torch.cat(found)
 
 
 def _computed(
     features: FeatureNetwork, data: ReferenceData, split: str, n: int
-) -> FeatureStatistics:
+) -> dict[str, Tensor]:
     size = data.split_size(split)
     indices = torch.arange(n)
     if n < size:
         indices = torch.randperm(size, generator=keyed_generator(0, "reference", 0))[:n]
-    device = next(features.parameters()).device
-
-    def batches() -> Iterator[Tensor]:
-        for some in indices.split(_BATCH_SIZE):
-            yield data.gather(split, some).images.to(device)
-
-    return feature_statistics(features, batches())
+    rows = extract(features, data, split, indices)
+    labels = torch.cat([data.gather(split, some).labels for some in indices.split(_BATCH_SIZE)])
+    return {"features": rows, "labels": labels, **fit_gaussian(rows)._asdict()}
 
 
-def _loaded(path: Path, n: int, dim: int) -> FeatureStatistics | None:
+def _loaded(path: Path, n: int, dim: int) -> dict[str, Tensor] | None:
     """What the file holds, or None if it is missing or damaged."""
     try:
         # Opened here, because numpy leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            stored = int(arrays["n"])
-            mean = torch.from_numpy(arrays["mean"])
-            covariance = torch.from_numpy(arrays["covariance"])
+            found = {name: torch.from_numpy(arrays[name]) for name in _SHAPES}
     except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile):
         return None
-    if stored != n or mean.shape != (dim,) or covariance.shape != (dim, dim):
-        return None
-    return FeatureStatistics(stored, mean, covariance)
+    sizes = {"n": n, "dim": dim}
+    for name, shape in _SHAPES.items():
+        if found[name].shape != tuple(sizes[side] for side in shape):
+            return None
+    return found
 
 
-def _save(path: Path, statistics: FeatureStatistics) -> None:
+_SHAPES: dict[str, tuple[str, ...]] = {
+    "features": ("n", "dim"),
+    "labels": ("n",),
+    "mean": ("dim",),
+    "root": ("dim", "dim"),
+    "trace": (),
+}
+
+
+def _save(path: Path, arrays: dict[str, Tensor]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            np.savez(
-                file,
-                n=statistics.n,
-                mean=statistics.mean.numpy(),
-                covariance=statistics.covariance.numpy(),
-            )
+            np.savez(file, **{name: tensor.numpy() for name, tensor in arrays.items()})  # type: ignore[arg-type]
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -6,6 +6,8 @@ from typing import Any
 
 from trompe.runs.folder import RunFolder
 
+_SHARES = ("precision_", "recall_", "density_", "coverage_", "modes_")
+
 
 def draw_curves(run: RunFolder) -> Path | None:
     """Draw metrics, losses and logits over kimg into `curves.png`; None if nothing was recorded."""
@@ -37,7 +39,9 @@ def draw_curves(run: RunFolder) -> Path | None:
 def _panels(records: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     names = {k for r in records for k, v in r.items() if v is not None}
     groups = {
-        "metrics (lower is better)": sorted(n for n in names if n.startswith("fd_")),
+        "distances (lower is better)": sorted(n for n in names if n.startswith("fd_")),
+        "kernel distances (lower is better)": sorted(n for n in names if n.startswith("kd_")),
+        "shares (higher is better)": sorted(n for n in names if n.startswith(_SHARES)),
         "losses": sorted(n for n in names if n.startswith(("loss/", "penalty/"))),
         "discriminator logits": sorted(n for n in names if n.startswith("logits/")),
     }

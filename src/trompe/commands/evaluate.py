@@ -1,0 +1,13 @@
+"""Measure a run's checkpoint (run=FOLDER) or any two sets of images (generated=, reference=)."""
+
+from omegaconf import DictConfig
+
+from trompe.command import command
+
+
+@command("evaluate")
+def main(cfg: DictConfig) -> None:
+    """Compose the config and evaluate."""
+    from trompe.evaluating import evaluate
+
+    evaluate(cfg)

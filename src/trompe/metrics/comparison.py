@@ -1,0 +1,150 @@
+"""Generated against real images in one feature space: one pass of features, many measures."""
+
+import inspect
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from trompe import __version__
+from trompe.errors import UserError
+from trompe.lookup import find_function
+from trompe.metrics import measures as known_measures
+from trompe.metrics.features import FeatureNetwork
+from trompe.metrics.reference import Reference, ReferenceData, extract, load_reference
+from trompe.metrics.score import Score, bootstrap_error
+
+
+class FeatureComparison(Metric):
+    """Measures of `n_images` generated images against a reference; all uint8 (N, 1 or 3, H, W).
+
+    `prepare` once, then `update` with images and their numbers, and `compute`. The state is a
+    matrix with a row for each image, added over processes: whichever process made an image, its
+    row comes to stand at its number, so values depend neither on the number of processes nor on
+    which of them have images at all.
+
+    Args:
+        features: the feature network.
+        measures: names of functions in `trompe.metrics.measures`, or dotted paths.
+        n_images: how many images to generate.
+        n_reference: how many images of the data to compare with, at most.
+        split: the split of the data that they come from.
+        cache_dir: where `prepare` keeps the reference's features; None computes them every time.
+
+    Attributes:
+        with_errors: whether a standard error is worked out by resampling where no formula gives it.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+
+    rows: Tensor
+    filled: Tensor
+
+    def __init__(
+        self,
+        features: FeatureNetwork,
+        measures: Sequence[str],
+        n_images: int,
+        n_reference: int,
+        split: str = "train",
+        cache_dir: Path | str | None = None,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.measures = {
+            name.rpartition(".")[2]: find_function(known_measures.__name__, "", name, "measures")
+            for name in measures
+        }
+        self.n_images = n_images
+        self.n_reference = n_reference
+        self.split = split
+        self.cache_dir = cache_dir
+        self.reference: Reference | None = None
+        self.data_fingerprint: str | None = None
+        self.with_errors = False
+        self.add_state("rows", torch.zeros(n_images, features.dim), dist_reduce_fx="sum")
+        self.add_state("filled", torch.zeros(n_images, dtype=torch.long), dist_reduce_fx="sum")
+
+    def prepare(self, data: ReferenceData) -> None:
+        """Compare with images of `data` from now on, by features from the cache if it has them.
+
+        Raises:
+            UserError: if the split has fewer than 2 images.
+        """
+        self.reference = load_reference(
+            self.features, data, self.split, self.n_reference, self.cache_dir
+        )
+        self.data_fingerprint = data.fingerprint
+        if "memorisation" in self.measures and data.split_size("validation"):
+            count = min(self.n_images, data.split_size("validation"))
+            held_out = extract(self.features, data, "validation", torch.arange(count))
+            self.reference.held_out = held_out
+
+    def update(self, images: Tensor, numbers: Tensor) -> None:
+        """Take generated images into account.
+
+        Args:
+            images: uint8 (N, 1 or 3, H, W); an empty batch changes nothing.
+            numbers: (N,), which of the `n_images` they are.
+        """
+        if len(images) == 0:
+            return
+        numbers = numbers.to(self.rows.device)
+        self.rows[numbers] = self.features(images)
+        self.filled[numbers] += 1
+
+    def compute(self) -> dict[str, Score]:
+        """The scores by their names in a record, e.g. ``fd_efflite0``.
+
+        Raises:
+            UserError: if a measure needs more images.
+            RuntimeError: if an image is missing or was given twice, or nothing was prepared.
+        """
+        if self.reference is None or not bool((self.filled == 1).all()):
+            missing = int((self.filled != 1).sum())
+            raise RuntimeError(f"{missing} images are missing or double, or nothing is prepared")
+        generated = self.rows.cpu()
+        scores = {}
+        for name, function in self.measures.items():
+            measure = partial(function, self.reference)
+            try:
+                score = measure(generated)
+            except ValueError as error:
+                raise UserError(f"metrics: {name}: {error}") from error
+            if self.with_errors and score.standard_error is None:
+                score = Score(score.value, bootstrap_error(measure, generated))
+            scores[self.record_name(name)] = score
+        return scores
+
+    def record_name(self, measure: str) -> str:
+        """What a record calls a measure on these features."""
+        return f"{measure}_{self.features.name}"
+
+    def protocol(self) -> dict[str, Any]:
+        """What the values depend on besides the generated images; equal cards can be compared."""
+        return {
+            "features": self.features.name,
+            "features_sha256": self.features.fingerprint,
+            "resizing": f"bicubic, antialiased, to {self.features.input_size} px",
+            "precision": "float32 features, float64 measures",
+            "n_images": self.n_images,
+            "n_reference": None if self.reference is None else len(self.reference),
+            "split": self.split,
+            "data": self.data_fingerprint,
+            "version": __version__,
+        }
+
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """The protocol of each value in a record, by its name."""
+        return {
+            self.record_name(name): {
+                "measure": f"{inspect.getmodule(function).__name__}.{name}",  # type: ignore[union-attr]
+                **self.protocol(),
+            }
+            for name, function in self.measures.items()
+        }
