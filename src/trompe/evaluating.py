@@ -27,6 +27,8 @@ from trompe.sampling import find_checkpoint, load_method
 
 # Half of a normal distribution's central 95 %, in standard errors.
 _HALF_INTERVAL = 1.96
+# Gone when it is full, and not drawn where there is no terminal.
+_BAR: dict[str, Any] = {"leave": False, "disable": None}
 
 
 def evaluate(cfg: DictConfig) -> Path:
@@ -88,7 +90,7 @@ def _evaluate_images(cfg: DictConfig) -> Path:
     for metric in metrics.values():
         metric.with_errors = True
         metric.to(device).prepare(reference)
-    for numbers in tqdm(torch.arange(count).split(BLOCK), "images", unit_scale=BLOCK, leave=False):
+    for numbers in tqdm(torch.arange(count).split(BLOCK), "images", unit_scale=BLOCK, **_BAR):
         images = generated.gather("train", numbers).images.to(device)
         for metric in metrics.values():
             metric.update(images, numbers)
@@ -110,7 +112,7 @@ def open_images(key: str, spec: str, options: Mapping[str, Any]) -> ImageData:
         UserError: if there is no such thing, or pictures differ in size or are not square.
     """
     if Path(spec).expanduser().exists():
-        chosen, options = "folder", {"path": spec, "subfolder": None, **_sizes(key, spec)}
+        chosen, options = "folder", {"path": spec, **_sizes(key, spec)}
     elif (Path(config_dir()) / "data" / f"{spec}.yaml").is_file():
         chosen = spec
     else:
@@ -125,10 +127,10 @@ def open_images(key: str, spec: str, options: Mapping[str, Any]) -> ImageData:
 
 def _sizes(key: str, spec: str) -> dict[str, int]:
     """The one size of all pictures, and whether they are grey or in colour."""
-    source = FolderSource(spec, None)
+    source = FolderSource(spec)
     found: Counter[tuple[int, int]] = Counter()
     modes = set()
-    for index in tqdm(range(len(source)), key, leave=False):
+    for index in tqdm(range(len(source)), key, **_BAR):
         try:
             picture = source.read(index)
         except OSError as error:

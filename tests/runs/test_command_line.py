@@ -42,7 +42,7 @@ def test_completion_knows_commands_groups_and_keys(trompe: Trompe) -> None:
     def complete(line: str) -> list[str]:
         return trompe("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line))).stdout.split()
 
-    assert complete("trompe ") == ["sample", "train"]
+    assert complete("trompe ") == ["evaluate", "sample", "train"]
     assert complete("trompe tr") == ["train"]
     assert "model=sndcgan" in complete("trompe train model=")
     assert "model.optimizer.lr=" in complete("trompe train model=dcgan model.optimizer.l")
