@@ -4,8 +4,10 @@ import copy
 import math
 import os
 import platform
+import signal
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from trompe.engine.checkpoint import AtomicCheckpointIO, load_checkpoint
 from trompe.engine.clock import Clock
 from trompe.engine.ema import ema_decay, update_ema
 from trompe.engine.hardware import resolve_trainer
+from trompe.engine.interrupt import catch_signals
 from trompe.engine.randomness import keyed_generator, keyed_seed
 from trompe.errors import UserError
 
@@ -119,6 +122,27 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) 
     path.write_bytes(b"torn")
     with pytest.raises(UserError, match="cannot be read"):
         load_checkpoint(path)
+
+
+def test_ctrl_c_waits_for_a_checkpoint_that_is_being_written(tmp_path: Path) -> None:
+    class PressesCtrlC:
+        def __reduce__(self) -> tuple:
+            os.kill(os.getpid(), signal.SIGINT)
+            return (OrderedDict, ())
+
+    path, before = tmp_path / "last.ckpt", signal.getsignal(signal.SIGINT)
+    terminate = signal.getsignal(signal.SIGTERM)
+    catch_signals()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            AtomicCheckpointIO().save_checkpoint({"a": PressesCtrlC(), "images": 8}, path)
+        with pytest.raises(KeyboardInterrupt):  # and afterwards it is immediate again
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, terminate)
+    assert load_checkpoint(path) == {"a": {}, "images": 8}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 def test_auto_becomes_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,15 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from trompe.engine.interrupt import hold_signals
 from trompe.errors import UserError
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes to a temporary name beside the target, syncs, then renames.
 
-    A crash, a kill or a full disk at any moment leaves the old file as it was.
+    A crash, a kill or a full disk at any moment leaves the old file as it was; Ctrl-C and
+    SIGTERM wait until the new one is there.
     """
 
     def save_checkpoint(
@@ -28,11 +30,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
+            with hold_signals():
+                with temporary.open("wb") as file:
+                    torch.save(checkpoint, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, target)
         except (OSError, RuntimeError) as error:
             # torch reports a full disk as a RuntimeError of its zip writer.
             temporary.unlink(missing_ok=True)

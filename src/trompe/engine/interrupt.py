@@ -1,15 +1,38 @@
 """Ctrl-C and SIGTERM end a run at once; it goes on from its last tick."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
 
+_held: list[int] | None = None  # the signals that came inside `hold_signals`
+
 
 def interrupt(signum: int, frame: FrameType | None) -> None:
-    """Signal handler: ends the run as Ctrl-C does."""
-    raise KeyboardInterrupt
+    """Signal handler: ends the run as Ctrl-C does, or after `hold_signals`."""
+    if _held is None:
+        raise KeyboardInterrupt
+    _held.append(signum)
+
+
+@contextmanager
+def hold_signals() -> Iterator[None]:
+    """Let a short piece of work finish first: a signal that comes inside takes effect at its end.
+
+    Writing a checkpoint needs it: torch's zip writer turns a `KeyboardInterrupt` in the middle
+    into a `RuntimeError`, which reads like a full disk.
+    """
+    global _held
+    _held = []
+    try:
+        yield
+    finally:
+        came, _held = _held, None
+    if came:
+        raise KeyboardInterrupt
 
 
 def catch_signals() -> None:
