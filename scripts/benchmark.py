@@ -1,320 +1,35 @@
 """Speed, always as a ratio of things measured side by side in one run.
 
-`python scripts/benchmark.py train` measures the training step of the 64-px DCGAN at batch 64:
-  classic   a plain loop: fp32, contiguous, every backward pass through both networks, three
-            `.item()` a step
-  detached  the same, but its discriminator step does not go through the generator
-  bare      our update in a bare loop, without Lightning's loops, logging or checkpoints
-  trainer   our update under the full Trainer: tick records, progress, a tracker, checkpoints
-Each is a process of its own, as it would be in use, and they take turns. The medians of the rounds'
-ratios are what counts, for a drifting machine slows all of them alike.
-
-`python scripts/benchmark.py startup` measures how long the command line takes to answer: the median
-of `trompe --help` and of `trompe train --cfg job`, warm, next to that of an empty Python.
+`python scripts/benchmark.py WHAT [--rounds N]`, WHAT one of the modules of `scripts/benchmarks`:
+  train     the training step of the DCGAN against the usual loops
+  metrics   the Fréchet distance against other ways to it, features, and what tracking costs
+  startup   how long the command line takes to answer
 """
 
 import argparse
-import multiprocessing
-import statistics
-import subprocess
+import importlib
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from itertools import pairwise
-from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
-from torch import nn
 
-from trompe.callbacks.checkpoint import TickCheckpoint
-from trompe.callbacks.progress import Progress
-from trompe.callbacks.record import BeginRecord, Record
-from trompe.command import config_dir
-from trompe.data.images import Batch
-from trompe.engine.checkpoint import AtomicCheckpointIO
-from trompe.engine.clock import Clock
-from trompe.engine.hardware import describe_hardware, keep_freed_memory, resolve_trainer
-from trompe.loggers.csv_file import CSVFile
-from trompe.runs.folder import RunFolder
-from trompe.training import quiet_lightning
-
-RESOLUTION, BATCH = 64, 64
-
-
-class RandomImages(pl.LightningDataModule):
-    """Batches from a set of random uint8 images in memory."""
-
-    fingerprint = "random"
-
-    def __init__(self, batches: int) -> None:
-        super().__init__()
-        self.images = torch.randint(0, 256, (2048, 3, RESOLUTION, RESOLUTION), dtype=torch.uint8)
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[Batch]:
-        """One tick."""
-        for _ in range(self.batches):
-            index = torch.randint(0, len(self.images), (BATCH,))
-            yield Batch(self.images[index], torch.zeros(BATCH, dtype=torch.long))
-
-    def __len__(self) -> int:
-        """Batches in a tick."""
-        return self.batches
-
-    def train_dataloader(self) -> "RandomImages":
-        """The data set is its own loader."""
-        return self
-
-
-def make_config() -> dict[str, Any]:
-    """The resolved config of the default DCGAN at 64 px."""
-    with initialize_config_dir(config_dir(), version_base="1.3"):
-        overrides = ["data=shapes", f"data.resolution={RESOLUTION}", "name=benchmark"]
-        cfg = compose("train", overrides)
-    return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
-
-
-def classic_networks() -> tuple[nn.Module, nn.Module]:
-    """The 64-px DCGAN of width 64."""
-    widths = [512, 256, 128, 64]
-    generator: list[nn.Module] = [nn.ConvTranspose2d(100, 512, 4, 1, 0, bias=False)]
-    discriminator: list[nn.Module] = [nn.Conv2d(3, 64, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
-    for wide, narrow in pairwise(widths):
-        generator += [nn.BatchNorm2d(wide), nn.ReLU()]
-        generator += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False)]
-    for wide, narrow in pairwise(reversed(widths)):
-        discriminator += [nn.Conv2d(wide, narrow, 4, 2, 1, bias=False)]
-        discriminator += [nn.BatchNorm2d(narrow), nn.LeakyReLU(0.2)]
-    generator += [nn.BatchNorm2d(64), nn.ReLU(), nn.ConvTranspose2d(64, 3, 4, 2, 1, bias=False)]
-    discriminator.append(nn.Conv2d(512, 1, 4, 1, 0, bias=False))
-    return nn.Sequential(*generator, nn.Tanh()), nn.Sequential(*discriminator)
-
-
-def run_classic(turns: Connection, steps: int, rounds: int, detach: bool = False) -> None:
-    """The classic loop on the same networks as plain layers, `steps` a turn."""
-    data = RandomImages(steps)
-    generator, discriminator = classic_networks()
-    adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
-    g_optimizer = torch.optim.Adam(generator.parameters(), **adam)
-    d_optimizer = torch.optim.Adam(discriminator.parameters(), **adam)
-    criterion = nn.BCEWithLogitsLoss()
-    ones, zeros = torch.ones(BATCH), torch.zeros(BATCH)
-
-    def block() -> None:
-        for batch in data:
-            real = batch.images.float() / 127.5 - 1
-            discriminator.zero_grad()
-            real_loss = criterion(discriminator(real).flatten(), ones)
-            real_loss.backward()
-            fake = generator(torch.randn(BATCH, 100, 1, 1))
-            seen = fake.detach() if detach else fake
-            fake_loss = criterion(discriminator(seen).flatten(), zeros)
-            fake_loss.backward(retain_graph=not detach)
-            d_optimizer.step()
-            generator.zero_grad()
-            loss = criterion(discriminator(fake).flatten(), ones)
-            loss.backward()
-            g_optimizer.step()
-            _ = real_loss.item(), fake_loss.item(), loss.item()
-
-    take_turns(turns, rounds, block)
-
-
-def run_detached(turns: Connection, steps: int, rounds: int) -> None:
-    """The classic loop that detaches the generated images."""
-    run_classic(turns, steps, rounds, detach=True)
-
-
-class BareOptimizers:
-    """Gives a method its optimisers and backward pass without a Trainer."""
-
-    def __init__(self, method: Any, precision: str, device: str) -> None:
-        self.method, self.bf16, self.device = method, precision == "bf16-mixed", device
-        optimizers = method.configure_optimizers()
-        method.optimizers = lambda: optimizers
-        method.manual_backward = lambda loss: loss.backward()
-
-    def step(self, batch: Batch) -> None:
-        """One `training_step` under autocast."""
-        batch = Batch(*(t.to(self.device) for t in batch))
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):
-            self.method.training_step(batch, 0)
-
-
-def make_method(config: dict[str, Any], clock: Clock) -> Any:
-    """A fresh method."""
-    torch.manual_seed(0)
-    return instantiate(config["model"], clock=clock, seed=0, _convert_="all")
-
-
-class Pace(pl.Callback):
-    """First of the Trainer's callbacks: a tick begins when it is this process's turn."""
-
-    def __init__(self, turns: Connection) -> None:
-        self.turns = turns
-        self.start = 0.0
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Wait, then start the watch."""
-        self.turns.recv()
-        self.start = time.perf_counter()
-
-
-class Stop(TickCheckpoint):
-    """The tick's checkpoint, after which the tick is over."""
-
-    def __init__(self, run: RunFolder, config: dict[str, Any], pace: Pace) -> None:
-        super().__init__(run, config, monitor=None, mode="min")
-        self.pace = pace
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, then stop the watch: records, tracker and checkpoint are inside the time."""
-        super().on_train_epoch_end(trainer, pl_module)
-        self.pace.turns.send(time.perf_counter() - self.pace.start)
-
-
-def run_bare(turns: Connection, steps: int, rounds: int) -> None:
-    """Our update alone, `steps` a turn."""
-    config = make_config()
-    trainer_config = make_trainer_config(config)
-    device = "cuda" if trainer_config["accelerator"] != "cpu" else "cpu"
-    method = make_method(config, Clock(1e6, steps * BATCH / 1000, BATCH)).to(device)
-    bare, data = BareOptimizers(method, trainer_config["precision"], device), RandomImages(steps)
-
-    def block() -> None:
-        for batch in data:
-            bare.step(batch)
-        method.end_tick()
-
-    take_turns(turns, rounds, block)
-
-
-def run_trainer(turns: Connection, steps: int, rounds: int) -> None:
-    """Our update under the Trainer, a tick of `steps` a turn."""
-    quiet_lightning()
-    config = make_config()
-    trainer_config = make_trainer_config(config)
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(Path(folder) / "run")
-        run.create(config, [], {})
-        tracker = CSVFile(project="benchmark", run_name="run", save_dir=str(run.path))
-        pace = Pace(turns)
-        stop = Stop(run, config, pace)
-        clock = Clock(rounds * steps * BATCH / 1000, steps * BATCH / 1000, BATCH)
-        record = Record(run, config, {"csv": tracker})
-        trainer = pl.Trainer(
-            **trainer_config,
-            max_epochs=clock.ticks,
-            plugins=[AtomicCheckpointIO()],
-            callbacks=[pace, BeginRecord(), Progress(), record, stop],
-            logger=[tracker],
-            default_root_dir=run.path,
-            log_every_n_steps=0,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(make_method(config, clock), datamodule=RandomImages(steps))
-
-
-def take_turns(turns: Connection, rounds: int, block: Callable[[], None]) -> None:
-    """Time `block` whenever it is this process's turn."""
-    for _ in range(rounds):
-        turns.recv()
-        start = time.perf_counter()
-        block()
-        turns.send(time.perf_counter() - start)
-
-
-def make_trainer_config(config: dict[str, Any]) -> dict[str, Any]:
-    """What training on one device of this machine would use."""
-    trainer_config = resolve_trainer({**config["trainer"], "devices": 1})
-    if trainer_config["accelerator"] == "cpu":
-        keep_freed_memory()
-    return trainer_config
-
-
-def benchmark_train(rounds: int, steps: int, classic_steps: int) -> dict[str, list[float]]:
-    """Images/s of each in every round."""
-    contestants = {
-        "classic": (run_classic, classic_steps),
-        "detached": (run_detached, classic_steps),
-        "bare": (run_bare, steps),
-        "trainer": (run_trainer, steps),
-    }
-    spawn = multiprocessing.get_context("spawn")
-    turns: dict[str, Connection] = {}
-    for name, (target, count) in contestants.items():
-        turns[name], theirs = spawn.Pipe()
-        spawn.Process(target=target, args=(theirs, count, rounds + 1), daemon=True).start()
-        theirs.close()
-    rates: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(rounds + 1):
-        for name, (_, count) in contestants.items():
-            turns[name].send("go")
-            rates[name].append(count * BATCH / turns[name].recv())
-        print(f"round {turn} of {rounds}", file=sys.stderr, flush=True)
-    # Round 0 warms up caches and kernels.
-    return {name: values[1:] for name, values in rates.items()}
-
-
-def median_ratio(a: list[float], b: list[float]) -> float:
-    """Median of the rounds' ratios: what was measured next to each other is compared."""
-    return statistics.median(x / y for x, y in zip(a, b, strict=True))
-
-
-def benchmark_startup(rounds: int) -> dict[str, float]:
-    """Median wall seconds of the commands that should answer at once, taking turns."""
-    commands = {
-        "python -c pass": [sys.executable, "-c", "pass"],
-        "trompe --help": [sys.executable, "-m", "trompe", "--help"],
-        "trompe train --cfg job": [sys.executable, "-m", "trompe", "train", "--cfg", "job"],
-    }
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(rounds + 1):
-        for name, command in commands.items():
-            start = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(t[1:]) for name, t in times.items()}
+from trompe.engine.hardware import describe_hardware
 
 
 def main() -> int:
     """Print the machine, the figures and their aims; 1 if one misses its aim."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", choices=["train", "startup"])
-    parser.add_argument("--rounds", type=int, default=5, help="blocks of each that count")
-    parser.add_argument("--steps", type=int, default=62, help="steps of a tick (default: 4 kimg)")
-    parser.add_argument("--classic-steps", type=int, default=12)
-    arguments = parser.parse_args()
+    words = sys.argv[1:]
+    what = words[0] if words else ""
+    if what not in ("train", "metrics", "startup"):
+        print((__doc__ or "").strip(), file=sys.stderr)
+        return 2
+    parser = argparse.ArgumentParser(prog=f"benchmark.py {what}")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
     hardware = describe_hardware()
     print(
         f"{hardware['cpu']}, {hardware['cpu_count']} cores, GPUs {hardware['gpus']}, "
         f"torch {torch.__version__}"
     )
-    if arguments.what == "startup":
-        seconds = benchmark_startup(arguments.rounds)
-        for name, value in seconds.items():
-            print(f"{name:<24} {value:.3f} s")
-        print("aim: each under 0.5 s")
-        return int(max(seconds.values()) >= 0.5)
-    rates = benchmark_train(arguments.rounds, arguments.steps, arguments.classic_steps)
-    print(f"{RESOLUTION} px, batch {BATCH}")
-    for name, values in rates.items():
-        low, middle, high = min(values), statistics.median(values), max(values)
-        print(f"{name:<8} {middle:8.1f} images/s  ({low:.1f} to {high:.1f})")
-    speedup = median_ratio(rates["trainer"], rates["classic"])
-    overhead = 1 - median_ratio(rates["trainer"], rates["bare"])
-    print(f"trainer / classic     {speedup:.2f}  (aim: at least 2.3 on a CPU with bf16)")
-    print(f"trainer / detached    {median_ratio(rates['trainer'], rates['detached']):.2f}")
-    print(f"trainer against bare  {overhead:+.1%} slower  (aim: at most 2 %)")
-    return int(speedup < 2.3 or overhead > 0.02)
+    return importlib.import_module(f"benchmarks.{what}").main(parser, words[1:])
 
 
 if __name__ == "__main__":

@@ -154,22 +154,40 @@ def make_card(
 ) -> dict[str, Any]:
     """Values with 95 % intervals, and everything that they depend on."""
     protocols = {n: p for metric in metrics.values() for n, p in metric.protocols().items()}
-    values = {}
+    values: dict[str, dict[str, Any]] = {}
     for name, score in scores.items():
         error = score.standard_error
         half = None if error is None else _HALF_INTERVAL * error
         interval = None if half is None else [score.value - half, score.value + half]
         values[name] = {"value": score.value, "standard_error": error, "interval_95": interval}
-    return {"subject": dict(subject), "values": values, "protocols": protocols, "time": utc_now()}
+        if score.note:
+            values[name]["note"] = score.note
+    undefined = {
+        metric.features.record_name(name): why
+        for metric in metrics.values()
+        for name, why in metric.undefined.items()
+    }
+    return {
+        "subject": dict(subject),
+        "values": values,
+        "undefined": undefined,
+        "protocols": protocols,
+        "time": utc_now(),
+    }
 
 
 def report(card: dict[str, Any], path: Path) -> Path:
     """Print the card as a table and write it, whole or not at all."""
-    width = max(map(len, card["values"]))
+    width = max(map(len, [*card["values"], *card["undefined"]]))
+    print(f"  {'':<{width}}  {'value':<14}  95 % interval")
     for name, entry in card["values"].items():
         low_high = entry["interval_95"]
         interval = f"  [{low_high[0]:.6g}, {low_high[1]:.6g}]" if low_high else ""
-        print(f"  {name:<{width}}  {entry['value']:<12.8g}{interval}")
+        print(f"  {name:<{width}}  {entry['value']:<14.8g}{interval}")
+    for name, why in card["undefined"].items():
+        print(f"  {name:<{width}}  not measured: {why}")
+    for note in dict.fromkeys(e["note"] for e in card["values"].values() if "note" in e):
+        print(f"  note: {note}")
     path = path.expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

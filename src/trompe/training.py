@@ -72,7 +72,10 @@ def train(cfg: DictConfig) -> RunFolder:
     torch.manual_seed(keyed_seed(config["seed"], "weights"))
     method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
     callbacks = instantiate(config["callbacks"], _convert_="all")
-    checkpoint = TickCheckpoint(run, config, **config["checkpoint"])
+    tracked: dict[str, str] = {}
+    for callback in callbacks.values():
+        tracked |= getattr(callback, "directions", {})
+    checkpoint = TickCheckpoint(run, config, tracked, **config["checkpoint"])
 
     is_writer = process_rank() == 0
     if is_writer:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +20,32 @@ class TickCheckpoint(Checkpoint):
     Args:
         run: the run folder.
         config: the resolved config, kept in every checkpoint as plain values.
-        monitor: the one of `config`'s measures that decides on the best checkpoint; ``"auto"``
-            is the first of them; None keeps no best.
-        mode: whether the best is the ``"min"`` or the ``"max"`` of it.
+        tracked: whether ``"higher"`` or ``"lower"`` is better, of each metric that is tracked.
+        monitor: the one of them that decides on the best checkpoint; ``"auto"`` is the first;
+            None keeps no best.
+        mode: whether the best is the ``"min"`` or the ``"max"`` of it; ``"auto"`` takes the better.
 
     Raises:
         UserError: if there is no such metric or mode.
     """
 
-    def __init__(self, run: RunFolder, config: dict, monitor: str | None, mode: str) -> None:
-        metrics = value_names(config["metrics"])
+    def __init__(
+        self,
+        run: RunFolder,
+        config: dict,
+        tracked: Mapping[str, str],
+        monitor: str | None,
+        mode: str,
+    ) -> None:
         if monitor == "auto":
-            monitor = metrics[0] if metrics else None
-        if monitor is not None and monitor not in metrics:
-            known = ", ".join([*metrics, "auto", "null"])
+            monitor = next(iter(tracked), None)
+        if monitor is not None and monitor not in tracked:
+            known = ", ".join([*tracked, "auto", "null"])
             raise UserError(f"checkpoint.monitor={monitor} is not tracked: choose one of {known}")
-        if mode not in ("min", "max"):
-            raise UserError(f"checkpoint.mode={mode} is neither min nor max")
+        if mode not in ("auto", "min", "max"):
+            raise UserError(f"checkpoint.mode={mode} is neither auto, min nor max")
+        if mode == "auto":
+            mode = "max" if monitor and tracked[monitor] == "higher" else "min"
         self._run = run
         self._config = config
         self._monitor = monitor
@@ -69,11 +79,6 @@ class TickCheckpoint(Checkpoint):
     ) -> None:
         """Add the plain config, so that a checkpoint can be read on its own."""
         checkpoint["config"] = self._config
-
-
-def value_names(metrics: dict[str, Any]) -> list[str]:
-    """What a record calls the values of the `metrics` of a config."""
-    return [f"{measure}_{name}" for name, entry in metrics.items() for measure in entry["measures"]]
 
 
 def _replace_by_link(source: Path, target: Path) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 from trompe.engine.randomness import keyed_generator
+from trompe.errors import UserError
 from trompe.images import to_uint8
 from trompe.methods.base import Method
 from trompe.metrics.comparison import FeatureComparison
@@ -27,6 +29,12 @@ class Evaluation(pl.Callback):
     def __init__(self, metrics: Mapping[str, FeatureComparison], every_kimg: float) -> None:
         self.metrics = dict(metrics)
         self.every_kimg = every_kimg
+        self._said: set[str] = set()
+
+    @property
+    def directions(self) -> dict[str, str]:
+        """Whether ``"higher"`` or ``"lower"`` is better, of each value by its name in a record."""
+        return {k: v for metric in self.metrics.values() for k, v in metric.directions().items()}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prepare the references (cached by content)."""
@@ -38,6 +46,8 @@ class Evaluation(pl.Callback):
             metric.prepare(trainer.datamodule)  # type: ignore[attr-defined]
             if trainer.is_global_zero:
                 trainer.strategy.barrier(name)
+            for measure, why in metric.undefined.items():
+                raise UserError(f"metrics.{name}.measures: {measure} cannot be tracked: {why}")
             for value, protocol in metric.protocols().items():
                 pl_module.protocols[value] = {**protocol, "seed": pl_module.seed}
 
@@ -47,6 +57,13 @@ class Evaluation(pl.Callback):
         if self.metrics and pl_module.clock.is_due(self.every_kimg):
             scores = evaluate(pl_module, self.metrics, trainer.global_rank, trainer.world_size)
             pl_module.scalars.update({name: score.value for name, score in scores.items()})
+            self._say({score.note for score in scores.values() if score.note})
+
+    @rank_zero_only
+    def _say(self, notes: set[str]) -> None:
+        for note in sorted(notes - self._said):
+            rank_zero_warn(note)
+        self._said |= notes
 
 
 def evaluate(

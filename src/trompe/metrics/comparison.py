@@ -15,6 +15,7 @@ from trompe.errors import UserError
 from trompe.lookup import find_function
 from trompe.metrics import measures as known_measures
 from trompe.metrics.features import FeatureNetwork
+from trompe.metrics.marks import undefined
 from trompe.metrics.reference import Reference, ReferenceData, extract, load_reference
 from trompe.metrics.score import Score, bootstrap_error
 
@@ -37,6 +38,7 @@ class FeatureComparison(Metric):
 
     Attributes:
         with_errors: whether a standard error is worked out by resampling where no formula gives it.
+        undefined: after `prepare`, why which measures have no meaning here; they are left out.
     """
 
     is_differentiable = False
@@ -67,6 +69,7 @@ class FeatureComparison(Metric):
         self.reference: Reference | None = None
         self.data_fingerprint: str | None = None
         self.with_errors = False
+        self.undefined: dict[str, str] = {}
         self.add_state("rows", torch.zeros(n_images, features.dim), dist_reduce_fx="sum")
         self.add_state("filled", torch.zeros(n_images, dtype=torch.long), dist_reduce_fx="sum")
 
@@ -84,6 +87,10 @@ class FeatureComparison(Metric):
             count = min(self.n_images, data.split_size("validation"))
             held_out = extract(self.features, data, "validation", torch.arange(count))
             self.reference.held_out = held_out
+        reasons = {
+            name: undefined(function, self.reference) for name, function in self.measures.items()
+        }
+        self.undefined = {name: why for name, why in reasons.items() if why is not None}
 
     def update(self, images: Tensor, numbers: Tensor) -> None:
         """Take generated images into account.
@@ -111,26 +118,33 @@ class FeatureComparison(Metric):
         generated = self.rows.cpu()
         scores = {}
         for name, function in self.measures.items():
+            if name in self.undefined:
+                continue
             measure = partial(function, self.reference)
             try:
                 score = measure(generated)
             except ValueError as error:
                 raise UserError(f"metrics: {name}: {error}") from error
             if self.with_errors and score.standard_error is None:
-                score = Score(score.value, bootstrap_error(measure, generated))
-            scores[self.record_name(name)] = score
+                score = score._replace(standard_error=bootstrap_error(measure, generated))
+            scores[self.features.record_name(name)] = score
         return scores
 
-    def record_name(self, measure: str) -> str:
-        """What a record calls a measure on these features."""
-        return f"{measure}_{self.features.name}"
+    def directions(self) -> dict[str, str]:
+        """Which is better of each value, ``"higher"`` or ``"lower"``, by its name in a record."""
+        return {
+            self.features.record_name(name): "higher"
+            if getattr(function, "higher_is_better", False)
+            else "lower"
+            for name, function in self.measures.items()
+        }
 
     def protocol(self) -> dict[str, Any]:
         """What the values depend on besides the generated images; equal cards can be compared."""
         return {
             "features": self.features.name,
             "features_sha256": self.features.fingerprint,
-            "resizing": f"bicubic, antialiased, to {self.features.input_size} px",
+            "resizing": f"{self.features.resizing} to {self.features.input_size} px",
             "precision": "float32 features, float64 measures",
             "n_images": self.n_images,
             "n_reference": None if self.reference is None else len(self.reference),
@@ -141,10 +155,14 @@ class FeatureComparison(Metric):
 
     def protocols(self) -> dict[str, dict[str, Any]]:
         """The protocol of each value in a record, by its name."""
+        common, directions = self.protocol(), self.directions()
+        names = {name: self.features.record_name(name) for name in self.measures}
         return {
-            self.record_name(name): {
+            names[name]: {
                 "measure": f"{inspect.getmodule(function).__name__}.{name}",  # type: ignore[union-attr]
-                **self.protocol(),
+                "better": directions[names[name]],
+                **common,
             }
             for name, function in self.measures.items()
+            if name not in self.undefined
         }

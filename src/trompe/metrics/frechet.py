@@ -36,7 +36,7 @@ def fit_gaussian(features: Tensor) -> Gaussian:
 def frechet_distance(reference: Gaussian, features: Tensor) -> Tensor:
     """Squared Fréchet distance of a Gaussian from the one that fits `features` (N, D): a scalar.
 
-    With S1 = A A' and S2 = X'X the eigenvalues of S1 S2 are those of the symmetric (XA)'(XA), and,
+    With S1 = A A' and S2 = X'X the eigenvalues of S1 S2 are those of the symmetric A' S2 A, and,
     but for zeros, of (XA)(XA)', which is the smaller matrix for few images. So tr sqrt(S1 S2) is
     the sum of their square roots: no root of a matrix is needed, and covariances without full rank
     are no special case.
@@ -45,12 +45,23 @@ def frechet_distance(reference: Gaussian, features: Tensor) -> Tensor:
         ValueError: if there are fewer than 2 features.
     """
     mean, rows = _standardised(features)
+    if len(rows) >= features.shape[1]:
+        return distance_of_moments(reference, mean, rows.T @ rows)
     product = rows @ reference.root
-    gram = product @ product.T if len(rows) < product.shape[1] else product.T @ product
-    trace_of_root = _without_rounding(torch.linalg.eigvalsh(gram)).sqrt().sum()
+    return _distance(reference, mean, rows.square().sum(), product @ product.T)
+
+
+def distance_of_moments(reference: Gaussian, mean: Tensor, covariance: Tensor) -> Tensor:
+    """`frechet_distance` of a Gaussian that is given by mean (D,) and covariance (D, D)."""
+    product = reference.root.T @ covariance @ reference.root
+    return _distance(reference, mean, covariance.trace(), product)
+
+
+def _distance(reference: Gaussian, mean: Tensor, trace: Tensor, product: Tensor) -> Tensor:
+    """The distance, given the trace of S2 and a matrix with the eigenvalues of S1 S2."""
+    trace_of_root = _without_rounding(torch.linalg.eigvalsh(product)).sqrt().sum()
     between = (reference.mean - mean).square().sum()
-    distance = between + reference.trace + rows.square().sum() - 2 * trace_of_root
-    return distance.clamp(min=0)
+    return (between + reference.trace + trace - 2 * trace_of_root).clamp(min=0)
 
 
 def extrapolated_distance(reference: Gaussian, features: Tensor, points: int = 15) -> Score:
@@ -81,7 +92,7 @@ def _standardised(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (D,) and X (N, D) with X'X the unbiased covariance of features (N, D)."""
     count = len(features)
     if count < 2:
-        raise ValueError(f"a covariance needs at least 2 images, not {count}")
+        raise ValueError(f"a covariance needs at least 2 images, not {count}; kd needs none")
     features = features.double()
     mean = features.mean(0)
     return mean, (features - mean) / (count - 1) ** 0.5

@@ -2,7 +2,7 @@
 
 Each is a function of a `Reference` and generated features (N, D), returning a `Score`; its name is
 what `measures` of `conf/metrics/*.yaml` lists and what the record calls it, before the name of the
-features (``fd_efflite0``).
+features (``fd_efflite0``). Less is better, unless it is marked `higher_is_better`.
 
 Raises, all of them:
     ValueError: saying how many images are needed, if there are too few.
@@ -11,14 +11,22 @@ Raises, all of them:
 import torch
 from torch import Tensor
 
-from trompe.metrics import frechet, kernel, manifold
+from trompe.metrics import frechet, inception, kernel, manifold
+from trompe.metrics.marks import higher_is_better, needs
 from trompe.metrics.reference import Reference
 from trompe.metrics.score import Score
 
 
 def fd(reference: Reference, generated: Tensor) -> Score:
     """Fréchet distance (Heusel et al. 2017)."""
-    return Score(float(frechet.frechet_distance(reference.gaussian, generated)))
+    count, features = generated.shape
+    note = None
+    if count <= features:
+        note = (
+            f"{count} images are too few for a covariance of {features} features, which needs "
+            f"{features + 1}: fd is far too high; kd is not"
+        )
+    return Score(float(frechet.frechet_distance(reference.gaussian, generated)), None, note)
 
 
 def fd_infinity(reference: Reference, generated: Tensor) -> Score:
@@ -31,33 +39,46 @@ def kd(reference: Reference, generated: Tensor) -> Score:
     return kernel.kernel_distance(reference.features, generated)
 
 
+@higher_is_better
 def precision(reference: Reference, generated: Tensor) -> Score:
     """Share of generated images that look real (Kynkäänniemi et al. 2019)."""
     return manifold.precision(reference.features, generated)
 
 
+@higher_is_better
 def recall(reference: Reference, generated: Tensor) -> Score:
     """Share of real images that could have been generated (Kynkäänniemi et al. 2019)."""
     return manifold.recall(reference.features, generated)
 
 
+@higher_is_better
 def density(reference: Reference, generated: Tensor) -> Score:
     """How densely generated images lie around real ones (Naeem et al. 2020)."""
     return manifold.density(reference.features, generated)
 
 
+@higher_is_better
 def coverage(reference: Reference, generated: Tensor) -> Score:
     """Share of real images with a generated one nearby (Naeem et al. 2020)."""
     return manifold.coverage(reference.features, generated)
 
 
+@needs("held_out", "there are no held-out images: set data.validation_fraction")
 def memorisation(reference: Reference, generated: Tensor) -> Score:
     """Excess of generated images that lie nearer to the reference than held-out ones do."""
-    if reference.held_out is None:
-        raise ValueError("memorisation needs held-out images: set data.validation_fraction")
+    assert reference.held_out is not None
     return manifold.memorisation(reference.features, reference.held_out, generated)
 
 
+@higher_is_better
+@needs("classifier", "it is defined on the classes of Inception: features=inception")
+def inception_score(reference: Reference, generated: Tensor) -> Score:
+    """Inception Score (Salimans et al. 2016): certain of each image's class, many classes."""
+    assert reference.classifier is not None
+    return inception.inception_score(generated.double() @ reference.classifier.double().T)
+
+
+@higher_is_better
 def modes(reference: Reference, generated: Tensor) -> Score:
     """Share of the reference's classes that are generated.
 

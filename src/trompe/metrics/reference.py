@@ -19,8 +19,7 @@ from trompe.metrics.frechet import Gaussian, fit_gaussian
 
 # Raised whenever the same inputs come to give other features.
 _VERSION = 2
-# 256 images of 96 px are 28 MB as float32 input; larger batches are no faster on a CPU.
-_BATCH_SIZE = 256
+_BATCH_SIZE = 256  # images gathered at once
 
 
 class ReferenceData(Protocol):
@@ -50,6 +49,7 @@ class Reference:
         classes: number of labels that there are.
         gaussian: fitted to the features.
         held_out: features (M, D) of real images that were not trained on, if there are any.
+        classifier: weights (classes, D) of the feature network's own last layer, if it is kept.
     """
 
     def __init__(
@@ -59,12 +59,14 @@ class Reference:
         classes: int,
         gaussian: Gaussian,
         held_out: Tensor | None = None,
+        classifier: Tensor | None = None,
     ) -> None:
         self.features = features
         self.labels = labels
         self.classes = classes
         self.gaussian = gaussian
         self.held_out = held_out
+        self.classifier = classifier
 
     def __len__(self) -> int:
         return len(self.features)
@@ -104,7 +106,8 @@ def load_reference(
         if path is not None:
             _save(path, arrays)
     gaussian = Gaussian(arrays["mean"], arrays["root"], arrays["trace"])
-    return Reference(arrays["features"], arrays["labels"], len(data.class_names), gaussian)
+    labels, classes = arrays["labels"], len(data.class_names)
+    return Reference(arrays["features"], labels, classes, gaussian, classifier=features.classifier)
 
 
 def extract(features: FeatureNetwork, data: ReferenceData, split: str, indices: Tensor) -> Tensor:

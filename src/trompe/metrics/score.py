@@ -13,10 +13,11 @@ _REPLICATIONS = 25
 
 
 class Score(NamedTuple):
-    """A value and its standard error, None where no estimate of it is known."""
+    """A value, its standard error if one is known, and what its reader must know, if anything."""
 
     value: float
     standard_error: float | None = None
+    note: str | None = None
 
 
 def bootstrap_error(measure: Callable[[Tensor], Score], features: Tensor) -> float:

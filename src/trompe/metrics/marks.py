@@ -1,0 +1,39 @@
+"""Marks on measures: which way is better, and what a measure cannot do without."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch import Tensor
+
+from trompe.metrics.reference import Reference
+from trompe.metrics.score import Score
+
+Measure = TypeVar("Measure", bound=Callable[[Reference, Tensor], Score])
+
+
+def higher_is_better(measure: Measure) -> Measure:
+    """Mark a measure of which more is better."""
+    measure.higher_is_better = True  # type: ignore[attr-defined]
+    return measure
+
+
+def needs(attribute: str, otherwise: str) -> Callable[[Measure], Measure]:
+    """Mark a measure that has no meaning for a `Reference` whose `attribute` is None.
+
+    Args:
+        attribute: of the `Reference`.
+        otherwise: what is missing then, and how to supply it.
+    """
+
+    def mark(measure: Measure) -> Measure:
+        measure.needs = (attribute, otherwise)  # type: ignore[attr-defined]
+        return measure
+
+    return mark
+
+
+def undefined(measure: Callable[..., Score], reference: Reference) -> str | None:
+    """Why a measure has no meaning for a reference; None if it has one."""
+    attribute, otherwise = getattr(measure, "needs", (None, ""))
+    missing = attribute is not None and getattr(reference, attribute) is None
+    return otherwise if missing else None

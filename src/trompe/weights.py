@@ -1,0 +1,56 @@
+"""Weights that do not come with a package: from a file, a cache, or the network."""
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from trompe.errors import UserError
+
+
+def find_file(given: str | None, url: str) -> str:
+    """A file of weights: the given one, else the one in torch's cache, else downloaded there.
+
+    Args:
+        given: a path, or None.
+        url: where it is downloaded from; its name ends in the first digits of its SHA-256.
+
+    Raises:
+        UserError: if there is no such file, or no way to it, with the three ways.
+    """
+    if given is not None:
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise UserError(f"weights={given}: there is no such file")
+        return str(path)
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if not cached.is_file():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            prefix = cached.stem.rpartition("-")[2]
+            torch.hub.download_url_to_file(url, str(cached), prefix, progress=True)
+        except (OSError, RuntimeError) as error:
+            raise missing_weights(cached.name, f"put it at {cached}", url, error) from error
+    return str(cached)
+
+
+def missing_weights(name: str, cache: str, url: str, error: Exception) -> UserError:
+    """The one line that says how weights can be supplied."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(
+        f"the weights {name} are not here and could not be downloaded ({reason}). Give their file "
+        f"with weights=<path> (in training: metrics.<name>.features.weights=<path>), {cache}, or "
+        f"connect this machine to {url}"
+    )
+
+
+@contextmanager
+def open_weights(path: str) -> Iterator[None]:
+    """Within it weights are read; a file that cannot be, or holds others, is a `UserError`."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"the weights {path} do not fit: {first}") from error
