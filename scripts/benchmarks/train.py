@@ -209,7 +209,7 @@ def run_trainer(turns: Connection, steps: int, rounds: int) -> None:
             **trainer_config,
             max_epochs=clock.ticks,
             plugins=[AtomicCheckpointIO()],
-            callbacks=[pace, BeginRecord(), Progress(), record, stop],
+            callbacks=[pace, BeginRecord(run), Progress(), record, stop],
             logger=[tracker],
             default_root_dir=run.path,
             log_every_n_steps=0,

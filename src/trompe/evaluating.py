@@ -52,8 +52,11 @@ def evaluate(cfg: DictConfig) -> Path:
 def _evaluate_run(cfg: DictConfig) -> Path:
     run = open_run(cfg.run)
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
-    config = run.read_config()
-    data = instantiate(config["data"], _convert_="all")
+    out = card_file(cfg.out) if cfg.out else None
+    run.enter_directory()
+    data = instantiate(run.read_config()["data"], _convert_="all")
+    data.setup()
+    run.check_data(data.fingerprint)
     method = load_method(run, checkpoint)
     metrics = instantiate(cfg.metrics, _convert_="all")
     for metric in metrics.values():
@@ -65,10 +68,11 @@ def _evaluate_run(cfg: DictConfig) -> Path:
     print(f"{run.path.name} at {kimg:g} kimg ({which})")
     card = make_card(subject, metrics, scores)
     name = f"{which}_{kimg:g}_{_hash(card['protocols'])}.json"
-    return report(card, Path(cfg.out) if cfg.out else run.path / "evaluations" / name)
+    return report(card, out or run.path / "evaluations" / name)
 
 
 def _evaluate_images(cfg: DictConfig) -> Path:
+    out = card_file(cfg.out or "metric_card.json")
     generated = open_images("generated", cfg.generated, {})
     reference = open_images(
         "reference", cfg.reference, {"resolution": generated.decoding.resolution}
@@ -97,7 +101,13 @@ def _evaluate_images(cfg: DictConfig) -> Path:
     scores = {n: s for metric in metrics.values() for n, s in metric.compute().items()}
     subject = {"generated": str(cfg.generated), "data": generated.fingerprint}
     print(f"{cfg.generated} ({count} images) against {cfg.reference}")
-    return report(make_card(subject, metrics, scores), Path(cfg.out or "metric_card.json"))
+    return report(make_card(subject, metrics, scores), out)
+
+
+def card_file(out: str) -> Path:
+    """The file that `out=` names, or the one to write in the folder that it names."""
+    path = Path(out).expanduser().absolute()
+    return path / "metric_card.json" if path.is_dir() else path
 
 
 def open_images(key: str, spec: str, options: Mapping[str, Any]) -> ImageData:
@@ -188,11 +198,13 @@ def report(card: dict[str, Any], path: Path) -> Path:
         print(f"  {name:<{width}}  not measured: {why}")
     for note in dict.fromkeys(e["note"] for e in card["values"].values() if "note" in e):
         print(f"  note: {note}")
-    path = path.expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(card, indent=2) + "\n")
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(card, indent=2) + "\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot write the card {path}: {error}") from error
     print(f"  card: {path}")
     return path
 

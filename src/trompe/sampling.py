@@ -1,6 +1,7 @@
 """The sample task: images, a grid and a latent interpolation from a trained run."""
 
 import itertools
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -16,10 +17,13 @@ from torch import Tensor
 from trompe.engine.checkpoint import load_checkpoint
 from trompe.engine.clock import Clock
 from trompe.engine.randomness import keyed_generator
-from trompe.errors import UserError
+from trompe.errors import UserError, check_count, check_positive
 from trompe.images import make_grid, save_grid, save_picture, to_picture, to_uint8
 from trompe.methods.base import Method
 from trompe.runs.folder import RunFolder, open_run
+
+# The files that `sample` writes into its folder.
+_SAMPLES = re.compile(r"images/\d{4,}\.png|grid\.png|interpolation\.(png|gif)")
 
 
 def sample(cfg: DictConfig) -> Path:
@@ -33,31 +37,57 @@ def sample(cfg: DictConfig) -> Path:
             is there already and `overwrite` is false.
     """
     run = open_run(cfg.run)
+    check_count("n", cfg.n, 0)
+    check_count("batch_size", cfg.batch_size)
+    check_count("interpolation.keyframes", cfg.interpolation.keyframes, 0)
+    check_count("interpolation.frames", cfg.interpolation.frames)
+    check_positive("interpolation.fps", cfg.interpolation.fps)
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
     seeds = parse_seeds(cfg.seeds, cfg.n)
     method = load_method(run, checkpoint)
     kimg = checkpoint["clock"]["images"] / 1000
     out = Path(cfg.out).expanduser() if cfg.out else run.path / "generated" / f"{which}_{kimg:g}"
-    if out.exists() and any(out.iterdir()) and not cfg.overwrite:
-        raise UserError(f"{out} is there already: set overwrite=true or another out=")
-    work = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(work, ignore_errors=True)
+    out = out.absolute()
+    check_target(out, cfg.overwrite)
     latents = torch.stack([latent(seed, method.latent_dim) for seed in seeds])
     images = generate(method, latents, cfg.batch_size)
-    for seed, image in zip(seeds, images, strict=True):
-        save_picture(to_picture(image), work / "images" / f"{seed:04d}.png")
-    save_grid(images, work / "grid.png")
-    made = ["grid.png", "images/"]
-    if len(seeds) > 1 and cfg.interpolation.keyframes > 1:
-        write_interpolation(method, latents[: cfg.interpolation.keyframes], cfg, work)
-        made += ["interpolation.png", "interpolation.gif"]
-    if out.exists():
-        shutil.rmtree(out)
-    work.rename(out)
+    work = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        for seed, image in zip(seeds, images, strict=True):
+            save_picture(to_picture(image), work / "images" / f"{seed:04d}.png")
+        save_grid(images, work / "grid.png")
+        if len(seeds) > 1 and cfg.interpolation.keyframes > 1:
+            write_interpolation(method, latents[: cfg.interpolation.keyframes], cfg, work)
+        made = sorted(path.name for path in work.iterdir())
+        if out.exists():
+            shutil.rmtree(out)
+        work.rename(out)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     print(f"{len(seeds)} images of {run.path.name} at {kimg:g} kimg ({which}):")
     for name in made:
         print(f"  {out / name}")
     return out
+
+
+def check_target(out: Path, overwrite: bool) -> None:
+    """Refuse a folder in which something else than earlier samples would be lost.
+
+    Raises:
+        UserError: if it is a file, or holds samples and `overwrite` is false, or other files.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UserError(f"out={out} is not a folder")
+    files = [path.relative_to(out) for path in out.rglob("*") if not path.is_dir()]
+    others = [path for path in files if not _SAMPLES.fullmatch(path.as_posix())]
+    if others:
+        raise UserError(f"{out} holds other files too, such as {others[0]}: choose another out=")
+    if files and not overwrite:
+        raise UserError(f"{out} is there already: set overwrite=true or another out=")
 
 
 def find_checkpoint(run: RunFolder, which: str) -> tuple[dict[str, Any], str]:

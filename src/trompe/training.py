@@ -4,6 +4,8 @@ import logging
 import os
 import signal
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ import pytorch_lightning as pl
 import torch
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from trompe.callbacks.checkpoint import TickCheckpoint
 from trompe.callbacks.record import BeginRecord, Record
@@ -76,41 +80,58 @@ def train(cfg: DictConfig) -> RunFolder:
     for callback in callbacks.values():
         tracked |= getattr(callback, "directions", {})
     checkpoint = TickCheckpoint(run, config, tracked, **config["checkpoint"])
-
+    trackers: dict[str, Tracker] = {}
+    with configured("model.optimizer"):
+        method.configure_optimizers()  # Lightning makes its own: these show wrong values in time
+    with configured("trainer"):
+        trainer = pl.Trainer(
+            **trainer_config,
+            strategy=make_strategy(trainer_config, world_size),
+            plugins=make_plugins(),
+            max_epochs=clock.ticks,
+            callbacks=[
+                CatchSignals(),
+                BeginRecord(run),
+                *callbacks.values(),
+                Record(run, config, trackers),
+                checkpoint,
+            ],
+            logger=False,
+            default_root_dir=run.path,
+            log_every_n_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+        )
     is_writer = process_rank() == 0
     if is_writer:
         catch_signals()
         begin(session, data.fingerprint, trainer_config)
-    ids = run.read_facts().get("trackers", {})
-    trackers = {
-        key: instantiate(entry, run_name=run.path.name, save_dir=str(run.path), run_id=ids.get(key))
-        for key, entry in config["logger"].items()
-    }
-    trainer = pl.Trainer(
-        **trainer_config,
-        strategy=make_strategy(trainer_config, world_size),
-        plugins=make_plugins(),
-        max_epochs=clock.ticks,
-        callbacks=[
-            CatchSignals(),
-            BeginRecord(),
-            *callbacks.values(),
-            Record(run, config, trackers),
-            checkpoint,
-        ],
-        logger=list(trackers.values()),
-        default_root_dir=run.path,
-        log_every_n_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-    )
-    resume_from = run.last_checkpoint if session.resumed else None
-    fit(trainer, method, data, resume_from, run if is_writer else None)
+    with recorded(run if is_writer else None, trackers):
+        ids = run.read_facts().get("trackers", {})
+        names = {"run_name": run.path.name, "save_dir": str(run.path)}
+        for key, entry in config["logger"].items():
+            trackers[key] = instantiate(entry, **names, run_id=ids.get(key))
+        trainer.loggers = list(trackers.values())
+        resume_from = run.last_checkpoint if session.resumed else None
+        trainer.fit(method, datamodule=data, ckpt_path=resume_from, weights_only=True)
     if is_writer:
         report(run)
     return run
+
+
+@contextmanager
+def configured(group: str) -> Iterator[None]:
+    """Within it a part is built that refuses wrong values in its own words.
+
+    Raises:
+        UserError: with those words and the config group.
+    """
+    try:
+        yield
+    except (MisconfigurationException, InstantiationException, ValueError, TypeError) as error:
+        raise UserError(f"{group}: {error}") from error
 
 
 def quiet_lightning() -> None:
@@ -134,27 +155,34 @@ def open_session(cfg: DictConfig) -> Session:
     if cfg.resume == "auto":
         found = find_unfinished(output_dir, name, config)
         if found is not None:
-            return _continue(found, [])
+            return _continue(found, overrides, config)
     return Session(RunFolder(new_run_path(output_dir, name)), config, overrides, resumed=False)
 
 
-def _continue(run: RunFolder, overrides: list[str]) -> Session:
-    config, recorded = run.read_config(), run.read_overrides()
-    facts = run.read_facts()
-    # Relative paths of the config are relative to where the run was started.
-    if Path(facts.get("cwd", ".")).is_dir():
-        os.chdir(facts.get("cwd", "."))
-    if overrides:
-        before = _resolve(compose("train", recorded))
-        after = _resolve(compose("train", [*recorded, *overrides]))
-        config = patch(config, before, after, str(run.path))
+def _continue(
+    run: RunFolder, overrides: list[str], config: dict[str, Any] | None = None
+) -> Session:
+    """Go on with `run`, by its own config and new overrides, or by a whole new config."""
+    run.enter_directory()
+    if config is None:
+        config, recorded = run.read_config(), run.read_overrides()
+        if overrides:
+            before = _resolve(compose("train", recorded))
+            after = _resolve(compose("train", [*recorded, *overrides]))
+            config = patch(config, before, after, str(run.path))
+        overrides = [*recorded, *overrides]
     if not run.last_checkpoint.is_file():
         raise UserError(
             f"{run.path} has no checkpoint to go on from: it ended before its first tick; "
             "start it again without run="
         )
-    load_checkpoint(run.last_checkpoint)
-    return Session(run, config, [*recorded, *overrides], resumed=True)
+    kimg = load_checkpoint(run.last_checkpoint)["clock"]["images"] / 1000
+    clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
+    if clock.budget_kimg < kimg:
+        raise UserError(
+            f"kimg={config['kimg']:g} is less than the {kimg:g} kimg that {run.path} has already"
+        )
+    return Session(run, config, overrides, resumed=True)
 
 
 def _resolve(cfg: DictConfig) -> dict[str, Any]:
@@ -190,13 +218,9 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
     else:
         run.lock()
         facts = run.read_facts()
-        if facts["data_fingerprint"] != data_fingerprint:
-            raise UserError(
-                f"the data of {run.path} have changed since it was started: their content hash "
-                f"was {facts['data_fingerprint'][:12]} and is {data_fingerprint[:12]}"
-            )
+        run.check_data(data_fingerprint)
         kimg = load_checkpoint(run.last_checkpoint)["clock"]["images"] / 1000
-        run.write_config(session.config)
+        run.write_config(session.config, session.overrides)
         run.rewind(kimg)
         sessions = [*facts["sessions"], {**start, "from_kimg": kimg}]
         run.update_facts(status="running", sessions=sessions, error=None)
@@ -219,20 +243,15 @@ def make_plugins() -> list[Any]:
     return plugins
 
 
-def fit(
-    trainer: pl.Trainer,
-    method: pl.LightningModule,
-    data: pl.LightningDataModule,
-    checkpoint: Path | None,
-    run: RunFolder | None,
-) -> None:
-    """`trainer.fit`; however it ends, status is written (on rank 0) and trackers are closed."""
+@contextmanager
+def recorded(run: RunFolder | None, trackers: Mapping[str, Tracker]) -> Iterator[None]:
+    """However what is within ends, the status is written (on rank 0) and trackers are closed."""
     status, error = "failed", None
     try:
-        trainer.fit(method, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        yield
         status = "done"
-    except SystemExit:
-        # Lightning's answer to KeyboardInterrupt, after everything was torn down.
+    except (SystemExit, KeyboardInterrupt):
+        # SystemExit is Lightning's answer to a KeyboardInterrupt, after it has torn all down.
         status = "interrupted"
         if run is not None:
             print(f"\ninterrupted; go on with: trompe train run={run.path}")
@@ -245,8 +264,7 @@ def fit(
         if run is not None:
             run.update_facts(status=status, error=error, ended=utc_now())
             run.unlock()
-        for tracker in trainer.loggers:
-            assert isinstance(tracker, Tracker)
+        for tracker in trackers.values():
             tracker.close(status)
 
 

@@ -14,11 +14,13 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 
 from tests.unit.test_frechet import Photographs, images
 from trompe.errors import UserError
+from trompe.metrics import measures
 from trompe.metrics.comparison import FeatureComparison
 from trompe.metrics.features import EfficientNetLite0, RandomConv
 from trompe.metrics.frechet import fit_gaussian, frechet_distance
 from trompe.metrics.inception import InceptionV3, inception_score
 from trompe.metrics.kernel import kernel_distance
+from trompe.metrics.reference import Reference
 from trompe.metrics.resizing import FILTERS, resize
 from trompe.metrics.transformers import TimmFeatures
 
@@ -172,6 +174,20 @@ def test_filters_keep_range_and_constants(name: str) -> None:
 def test_an_unknown_filter_is_said() -> None:
     with pytest.raises(UserError, match="resizing=area is not known: choose one of bicubic"):
         EfficientNetLite0(resizing="area")
+
+
+def test_the_order_of_images_does_not_matter() -> None:
+    """A folder gives images sorted by class: the first N of them are no fair sample."""
+    generator = torch.Generator().manual_seed(0)
+    means = torch.tensor([[0.0] * 8, [4.0] * 8])
+    real, made = (
+        torch.cat([torch.randn(400, 8, generator=generator) + mean for mean in means])
+        for _ in range(2)
+    )
+    reference = Reference(real, torch.zeros(800), 1, fit_gaussian(real), classifier=torch.eye(8))
+    assert abs(measures.fd_infinity(reference, made).value) < 0.3
+    in_order, backwards = (measures.inception_score(reference, x) for x in (made, made.flip(0)))
+    assert in_order.value == pytest.approx(backwards.value, rel=0.05)
 
 
 def test_what_has_no_meaning_here_is_left_out_and_said() -> None:

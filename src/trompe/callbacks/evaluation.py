@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 from trompe.engine.randomness import keyed_generator
-from trompe.errors import UserError
+from trompe.errors import UserError, check_positive
 from trompe.images import to_uint8
 from trompe.methods.base import Method
 from trompe.metrics.comparison import FeatureComparison
@@ -24,9 +24,13 @@ class Evaluation(pl.Callback):
     Args:
         metrics: comparisons by name.
         every_kimg: thousands of images between two evaluations.
+
+    Raises:
+        UserError: if that is not above 0.
     """
 
     def __init__(self, metrics: Mapping[str, FeatureComparison], every_kimg: float) -> None:
+        check_positive("callbacks.evaluation.every_kimg", every_kimg)
         self.metrics = dict(metrics)
         self.every_kimg = every_kimg
         self._said: set[str] = set()

@@ -14,14 +14,18 @@ from trompe.runs.folder import RunFolder, utc_now
 
 
 class BeginRecord(pl.Callback):
-    """First of the tick's callbacks: reads the averages and stops a run whose loss is not finite.
+    """First of the tick's callbacks: reads the averages and stops a run that has diverged.
+
+    Args:
+        run: the run folder.
 
     Raises:
-        UserError: saying at which kimg a loss was first NaN or infinite. The checkpoint of the
-            tick before is then the last one.
+        UserError: saying at which kimg a loss was first NaN or infinite, or weights were. The
+            checkpoint of the tick before is then the last one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
         self._start = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -33,11 +37,15 @@ class BeginRecord(pl.Callback):
         method = _method(pl_module)
         method.end_tick()
         seconds = time.perf_counter() - self._start
+        what = None
         if method.bad_images is not None:
-            raise UserError(
-                f"a loss became NaN or infinite at {method.bad_images / 1000:.3f} kimg; the last "
-                "good checkpoint is kept: try a smaller model.optimizer.lr or another model.loss"
-            )
+            what = f"a loss became NaN or infinite at {method.bad_images / 1000:.3f} kimg"
+        elif not method.is_finite():
+            what = f"weights became NaN or infinite before {method.clock.kimg:.3f} kimg"
+        if what is not None:
+            kept = self._run.last_checkpoint.is_file()
+            left = "the checkpoint of the tick before is kept" if kept else "there is no checkpoint"
+            raise UserError(f"{what}; {left}: try smaller learning rates or another model.loss")
         method.scalars["speed/images_per_second"] = method.clock.images_per_tick / seconds
         method.scalars["speed/train_seconds"] = seconds
 

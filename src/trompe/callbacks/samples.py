@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 from trompe.engine.randomness import keyed_generator
+from trompe.errors import check_count, check_positive
 from trompe.images import save_grid, to_uint8
 from trompe.methods.base import Method
 
@@ -20,9 +21,15 @@ class SampleGrid(pl.Callback):
         every_kimg: thousands of images between two grids.
         count: images in a grid.
         batch_size: images generated at once.
+
+    Raises:
+        UserError: if one of them is not above 0.
     """
 
     def __init__(self, every_kimg: float, count: int, batch_size: int = 64) -> None:
+        check_positive("callbacks.samples.every_kimg", every_kimg)
+        check_count("callbacks.samples.count", count)
+        check_count("callbacks.samples.batch_size", batch_size)
         self.every_kimg = every_kimg
         self.count = count
         self.batch_size = batch_size

@@ -102,6 +102,11 @@ class Method(pl.LightningModule):
                     torch.distributed.all_reduce(buffer)
                     buffer /= torch.distributed.get_world_size()
 
+    def is_finite(self) -> bool:
+        """Whether every weight and buffer is a finite number. Waits for the device."""
+        tensors = [t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()]
+        return bool(torch.stack([t.detach().sum() for t in tensors]).isfinite().all())
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the image count."""
         checkpoint["clock"] = self.clock.state_dict()

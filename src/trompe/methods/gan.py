@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from trompe.data.images import Batch
 from trompe.engine.clock import Clock
 from trompe.engine.ema import ema_decay, update_ema
+from trompe.errors import check_count
 from trompe.losses.adversarial import load_pair
 from trompe.losses.diffaugment import DiffAugment
 from trompe.losses.penalties import load_penalty
@@ -56,6 +57,7 @@ class GAN(Method):
         seed: int,
     ) -> None:
         super().__init__(clock, seed)
+        check_count("model.discriminator_steps", discriminator_steps)
         self.generator = generator
         self.discriminator = discriminator
         self.generator_ema = copy.deepcopy(generator).requires_grad_(False)

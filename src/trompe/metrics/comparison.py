@@ -11,11 +11,12 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from trompe import __version__
-from trompe.errors import UserError
+from trompe.errors import UserError, check_count
 from trompe.lookup import find_function
 from trompe.metrics import measures as known_measures
 from trompe.metrics.features import FeatureNetwork
 from trompe.metrics.marks import undefined
+from trompe.metrics.order import random_order
 from trompe.metrics.reference import Reference, ReferenceData, extract, load_reference
 from trompe.metrics.score import Score, bootstrap_error
 
@@ -35,6 +36,9 @@ class FeatureComparison(Metric):
         n_reference: how many images of the data to compare with, at most.
         split: the split of the data that they come from.
         cache_dir: where `prepare` keeps the reference's features; None computes them every time.
+
+    Raises:
+        UserError: if a measure is not known, or a count is below 2.
 
     Attributes:
         with_errors: whether a standard error is worked out by resampling where no formula gives it.
@@ -57,6 +61,8 @@ class FeatureComparison(Metric):
         cache_dir: Path | str | None = None,
     ) -> None:
         super().__init__()
+        check_count("metrics: n_images", n_images, 2)
+        check_count("metrics: n_reference", n_reference, 2)
         self.features = features
         self.measures = {
             name.rpartition(".")[2]: find_function(known_measures.__name__, "", name, "measures")
@@ -84,8 +90,8 @@ class FeatureComparison(Metric):
         )
         self.data_fingerprint = data.fingerprint
         if "memorisation" in self.measures and data.split_size("validation"):
-            count = min(self.n_images, data.split_size("validation"))
-            held_out = extract(self.features, data, "validation", torch.arange(count))
+            chosen = random_order(data.split_size("validation"), "held out")[: self.n_images]
+            held_out = extract(self.features, data, "validation", chosen)
             self.reference.held_out = held_out
         reasons = {
             name: undefined(function, self.reference) for name, function in self.measures.items()

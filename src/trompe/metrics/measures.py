@@ -13,6 +13,7 @@ from torch import Tensor
 
 from trompe.metrics import frechet, inception, kernel, manifold
 from trompe.metrics.marks import higher_is_better, needs
+from trompe.metrics.order import shuffled
 from trompe.metrics.reference import Reference
 from trompe.metrics.score import Score
 
@@ -31,7 +32,7 @@ def fd(reference: Reference, generated: Tensor) -> Score:
 
 def fd_infinity(reference: Reference, generated: Tensor) -> Score:
     """Fréchet distance extrapolated to infinitely many images (Chong and Forsyth 2020)."""
-    return frechet.extrapolated_distance(reference.gaussian, generated)
+    return frechet.extrapolated_distance(reference.gaussian, shuffled(generated))
 
 
 def kd(reference: Reference, generated: Tensor) -> Score:
@@ -75,7 +76,8 @@ def memorisation(reference: Reference, generated: Tensor) -> Score:
 def inception_score(reference: Reference, generated: Tensor) -> Score:
     """Inception Score (Salimans et al. 2016): certain of each image's class, many classes."""
     assert reference.classifier is not None
-    return inception.inception_score(generated.double() @ reference.classifier.double().T)
+    logits = shuffled(generated).double() @ reference.classifier.double().T
+    return inception.inception_score(logits)
 
 
 @higher_is_better

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 from trompe.metrics.features import FeatureNetwork
 from trompe.metrics.frechet import Gaussian, fit_gaussian
+from trompe.metrics.order import random_order
 
 # Raised whenever the same inputs come to give other features.
 _VERSION = 2
@@ -126,7 +126,7 @@ def _computed(
     size = data.split_size(split)
     indices = torch.arange(n)
     if n < size:
-        indices = torch.randperm(size, generator=keyed_generator(0, "reference", 0))[:n]
+        indices = random_order(size, "reference")[:n]
     rows = extract(features, data, split, indices)
     labels = torch.cat([data.gather(split, some).labels for some in indices.split(_BATCH_SIZE)])
     return {"features": rows, "labels": labels, **fit_gaussian(rows)._asdict()}

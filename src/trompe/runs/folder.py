@@ -91,9 +91,29 @@ class RunFolder:
         """The command-line overrides that the run was started with."""
         return yaml.safe_load((self.path / "overrides.yaml").read_text()) or []
 
-    def write_config(self, config: Mapping[str, Any]) -> None:
-        """Replace the resolved config (a longer budget, say)."""
+    def write_config(self, config: Mapping[str, Any], overrides: list[str]) -> None:
+        """Replace the resolved config and what it was composed from (a longer budget, say)."""
         _write_yaml(self.config_file, config)
+        _write_yaml(self.path / "overrides.yaml", overrides)
+
+    def enter_directory(self) -> None:
+        """Go where the run was started, to which relative paths of its config are relative."""
+        directory = Path(self.read_facts().get("cwd", "."))
+        if directory.is_dir():
+            os.chdir(directory)
+
+    def check_data(self, fingerprint: str) -> None:
+        """Refuse other data than the run was trained on.
+
+        Raises:
+            UserError: if their fingerprint is another than the recorded one.
+        """
+        recorded = self.read_facts()["data_fingerprint"]
+        if recorded != fingerprint:
+            raise UserError(
+                f"the data of {self.path} have changed since it was started: their content hash "
+                f"was {recorded[:12]} and is {fingerprint[:12]}"
+            )
 
     def read_facts(self) -> dict[str, Any]:
         """What run.json holds; empty if it is missing."""

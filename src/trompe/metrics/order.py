@@ -1,0 +1,16 @@
+"""A random order that is always the same, for images that lie sorted by class in their folder."""
+
+import torch
+from torch import Tensor
+
+from trompe.engine.randomness import keyed_generator
+
+
+def random_order(count: int, purpose: str) -> Tensor:
+    """A permutation (count,) that depends on `count` and `purpose` only."""
+    return torch.randperm(count, generator=keyed_generator(0, purpose, 0))
+
+
+def shuffled(features: Tensor) -> Tensor:
+    """Features (N, D) in a random order, so that the first few are a fair sample."""
+    return features[random_order(len(features), "shuffled").to(features.device)]
