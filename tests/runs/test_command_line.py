@@ -67,7 +67,7 @@ def test_completion_knows_commands_groups_and_keys(trompe: Trompe) -> None:
         (["train", "data=folder", "data.path=nowhere"], "nowhere"),
         (["train", "resume=maybe"], "resume=maybe"),
         (["train", "data=shapes", "checkpoint.monitor=fid"], "choose one of fd_efflite0, auto"),
-        (["train", "data=shapes", "checkpoint.mode=low"], "neither min nor max"),
+        (["train", "data=shapes", "checkpoint.mode=low"], "neither auto, min nor max"),
         (["train", "data=shapes", "model.loss=..hinge"], "model.loss=..hinge"),
         (["train", "data=shapes", "+model.penalties.load_penalty=1"], "r1, r2, wgan_gp"),
         (["sample"], "run"),
