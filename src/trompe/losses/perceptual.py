@@ -162,10 +162,10 @@ def self_similarity(features: Tensor) -> Tensor:
 
 
 def self_similarity_distance(similarity: Tensor, target: Tensor) -> Tensor:
-    """Of cosine similarities (N, P, P): mean over i, j of |D_ij / sum_i D_ij - D'_ij / sum_i D'_ij|.
+    """Of cosine similarities (N, P, P): sum_ij |D_ij / sum_i D_ij - D'_ij / sum_i D'_ij| / P.
 
-    D = 1 - similarity; Kolkin et al. 2019, eq. 7, times the number of positions P, so that it does
-    not depend on it: between 0 and 2.
+    D = 1 - similarity. This is eq. 7 of Kolkin et al. 2019 times the number of positions P, so that
+    it does not depend on P: between 0 and 2.
 
     Raises:
         ValueError: if the shapes do not agree.

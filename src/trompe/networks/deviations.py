@@ -6,6 +6,7 @@ hand. ``python -m trompe.networks.deviations`` writes the file again.
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import skimage
@@ -55,7 +56,8 @@ def _load(photograph: str) -> Tensor:
 
 def _write() -> None:
     measured = measure_deviations(EfficientNetLite0Layers.NAMES)
-    np.savez(FILE, **{layer: deviation.numpy() for layer, deviation in measured.items()})
+    arrays: dict[str, Any] = {layer: deviation.numpy() for layer, deviation in measured.items()}
+    np.savez(FILE, **arrays)
 
 
 if __name__ == "__main__":

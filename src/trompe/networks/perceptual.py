@@ -5,7 +5,6 @@ Unlike a metric's feature network, gradients flow through to the images, which k
 
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -95,8 +94,9 @@ class EfficientNetLite0Perceptual(PerceptualNetwork):
     expansions gave brush strokes where those after the depthwise convolutions gave noise.
 
     Each channel is divided by its standard deviation over photographs (see `deviations`), or else
-    few loud channels decide; those that photographs hardly ever wake, by a tenth of the layer's
+    few loud channels decide; those that photographs hardly ever wake, by 0.3 of the layer's
     median, or else their noise decides.
+
     Args:
         style_layers: see `PerceptualNetwork`.
         content_layers: see `PerceptualNetwork`.
@@ -105,7 +105,7 @@ class EfficientNetLite0Perceptual(PerceptualNetwork):
         UserError: if there is no such layer.
     """
 
-    FLOOR = 0.1
+    FLOOR = 0.3
 
     def __init__(self, style_layers: Iterable[str], content_layers: Iterable[str]) -> None:
         super().__init__("efflite0", style_layers, content_layers, EfficientNetLite0Layers.NAMES)
@@ -158,12 +158,13 @@ class VGG19(PerceptualNetwork):
     ) -> None:
         super().__init__("vgg19", style_layers, content_layers, self.KNOWN)
         self.features = nn.Sequential(*self._modules_up_to(self.layers[-1]))
-        stored = _vgg19_weights(weights)
+        stored = _load_vgg19(weights)
         names = self.features.state_dict()
         try:
             self.features.load_state_dict({name: stored[f"features.{name}"] for name in names})
-        except (KeyError, RuntimeError) as error:
-            raise UserError(f"vgg19: {weights} holds no weights of torchvision's vgg19") from error
+        except (KeyError, TypeError, RuntimeError) as error:
+            where = weights or "torch hub's cache"
+            raise UserError(f"vgg19: {where} holds no weights of torchvision's vgg19") from error
         # [-1, 1] to [0, 1], then the weights' normalisation, in one step.
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.MEAN, self.STD))
         self.register_buffer("scale", 0.5 / std)
@@ -184,7 +185,7 @@ class VGG19(PerceptualNetwork):
 
     def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
         """See `PerceptualNetwork`."""
-        features = images * self.scale + self.shift
+        features = images * self.get_buffer("scale") + self.get_buffer("shift")
         names = iter(self.KNOWN)
         for module in self.features:
             features = module(features)
@@ -192,12 +193,13 @@ class VGG19(PerceptualNetwork):
                 yield next(names), features
 
 
-def _vgg19_weights(path: str | Path | None) -> dict[str, Tensor]:
+def _load_vgg19(path: str | Path | None) -> dict[str, Tensor]:
     if path is not None:
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
-            raise UserError(f"vgg19: cannot read weights={path}: {error}") from error
+        except Exception as error:  # a file of another kind raises whatever its bytes lead to
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"vgg19: cannot read weights={path}: {reason}") from error
     from torchvision.models import VGG19_Weights
 
     weights = VGG19_Weights.IMAGENET1K_V1

