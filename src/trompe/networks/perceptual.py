@@ -74,7 +74,7 @@ class PerceptualNetwork(FrozenNetwork):
         found: dict[str, Tensor] = {}
         if not left:
             return found
-        for name, features in self.walk(images.contiguous(memory_format=torch.channels_last)):
+        for name, features in self.walk(images):
             if name in left:
                 found[name] = self.normalised(name, features)
                 left.remove(name)
