@@ -147,7 +147,7 @@ def self_similarity(features: Tensor) -> Tensor:
     """Cosine similarity of every position with every other: (N, C, H, W) -> (N, H W, H W).
 
     What is left of a picture's structure when its colours and textures change (Kolkin et al. 2019,
-    sec. 2.2). Positions without any activation have similarity 0. The memory grows with
+    sec. 2.3). Positions without any activation have similarity 0. The memory grows with
     (H W)^2: pool larger maps first; for k x k patches, `pixel_unshuffle(features, k)`.
 
     Raises:
