@@ -10,7 +10,7 @@ import torch
 from trompe.errors import UserError
 
 
-def find_file(given: str | None, url: str) -> str:
+def find_file(given: str | Path | None, url: str) -> str:
     """A file of weights: the given one, else the one in torch's cache, else downloaded there.
 
     Args:
@@ -41,9 +41,13 @@ def missing_weights(name: str, cache: str, url: str, error: Exception) -> UserEr
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return UserError(
         f"the weights {name} are not here and could not be downloaded ({reason}). Give their file "
-        f"with weights=<path> (in training: metrics.<name>.features.weights=<path>), {cache}, or "
+        f"with weights=<path> (in training: the network's own key `weights`), {cache}, or "
         f"connect this machine to {url}"
     )
+
+
+# What comes of taking other things for weights.
+_MISREAD = (ValueError, KeyError, TypeError, IndexError, AttributeError)
 
 
 @contextmanager
@@ -51,6 +55,6 @@ def open_weights(path: str) -> Iterator[None]:
     """Within it weights are read; a file that cannot be, or holds others, is a `UserError`."""
     try:
         yield
-    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (OSError, EOFError, RuntimeError, *_MISREAD, pickle.UnpicklingError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"the weights {path} do not fit: {first}") from error

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import VGG19_Weights
 
 from trompe.errors import UserError
 from trompe.networks.deviations import load_deviations
 from trompe.networks.pretrained import EfficientNetLite0Layers, FrozenNetwork
+from trompe.weights import find_file, open_weights
 
 MINIMUM_SIDE = 16
 
@@ -134,8 +136,8 @@ class VGG19(PerceptualNetwork):
     Args:
         style_layers: see `PerceptualNetwork`.
         content_layers: see `PerceptualNetwork`.
-        weights: path of a state dict of torchvision's ``vgg19`` (``.pth``); without it, torch hub's
-            cache is looked up, and if they are not there, they are downloaded.
+        weights: path of a state dict of torchvision's ``vgg19`` (``.pth``); None takes it from
+            torch's cache or downloads it.
 
     Raises:
         UserError: if there is no such layer, or there are no weights.
@@ -158,13 +160,11 @@ class VGG19(PerceptualNetwork):
     ) -> None:
         super().__init__("vgg19", style_layers, content_layers, self.KNOWN)
         self.features = nn.Sequential(*self._modules_up_to(self.layers[-1]))
-        stored = _load_vgg19(weights)
-        names = self.features.state_dict()
-        try:
+        path = find_file(weights, VGG19_Weights.IMAGENET1K_V1.url)
+        with open_weights(path):
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+            names = self.features.state_dict()
             self.features.load_state_dict({name: stored[f"features.{name}"] for name in names})
-        except (KeyError, TypeError, RuntimeError) as error:
-            where = weights or "torch hub's cache"
-            raise UserError(f"vgg19: {where} holds no weights of torchvision's vgg19") from error
         # [-1, 1] to [0, 1], then the weights' normalisation, in one step.
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.MEAN, self.STD))
         self.register_buffer("scale", 0.5 / std)
@@ -191,25 +191,3 @@ class VGG19(PerceptualNetwork):
             features = module(features)
             if isinstance(module, nn.ReLU):
                 yield next(names), features
-
-
-def _load_vgg19(path: str | Path | None) -> dict[str, Tensor]:
-    if path is not None:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a file of another kind raises whatever its bytes lead to
-            reason = str(error).partition("\n")[0]
-            raise UserError(f"vgg19: cannot read weights={path}: {reason}") from error
-    from torchvision.models import VGG19_Weights
-
-    weights = VGG19_Weights.IMAGENET1K_V1
-    try:
-        # From torch hub's cache, if they are there.
-        return weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        file = weights.url.rpartition("/")[2]
-        cache = Path(torch.hub.get_dir()) / "checkpoints"
-        raise UserError(
-            f"vgg19: no weights: give the path of {file} as weights=PATH, or put that file into "
-            f"{cache}, or connect to the network, from where they are downloaded ({error})"
-        ) from error
