@@ -1,5 +1,7 @@
 """Colour fields: soft blocks, bold shapes, and bands, on canvas."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from trompe.data.painting.colour import blend, palette, to_uint8
@@ -40,7 +42,7 @@ def _stacked(rng: np.random.Generator, size: int) -> tuple[list[np.ndarray], flo
     edges = [0.06, *cuts, 0.94]
     margin = rng.uniform(0.05, 0.12)
     areas = []
-    for top, bottom in zip(edges, edges[1:], strict=False):
+    for top, bottom in pairwise(edges):
         middle, half = (top + bottom) / 2, max(0.03, (bottom - top) / 2 - 0.015)
         areas.append(np.minimum(half - np.abs(y - middle), 0.5 - margin - np.abs(x - 0.5)))
     return areas, rng.uniform(0.012, 0.035)

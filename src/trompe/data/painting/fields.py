@@ -11,7 +11,7 @@ from trompe.data.painting.colour import blend
 
 
 def grid(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """x to the right and y downwards of each pixel's centre, in [0, 1]."""
+    """Coordinates x, to the right, and y, downwards, of each pixel's centre, in [0, 1]."""
     axis = (np.arange(side) + 0.5) / side
     return np.meshgrid(axis, axis)
 
