@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from trompe.data.images import Batch, TickLoader
+from trompe.data.images import Batch
+from trompe.data.loader import TickLoader
 from trompe.data.shapes import Shapes
 from trompe.data.stream import IndexStream, split
 from trompe.engine.clock import Clock

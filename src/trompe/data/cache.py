@@ -59,6 +59,7 @@ class Decoding:
         resize_filter: name of Pillow's filter.
         on_corrupt: ``"error"``, or ``"skip"`` to leave out images that cannot be decoded.
         allow_upscale: whether images may be smaller than `resolution`.
+        resolution_key: what the config calls the resolution, for error messages.
 
     Raises:
         UserError: if one of them has no meaning.
@@ -69,10 +70,11 @@ class Decoding:
     resize_filter: str = "lanczos"
     on_corrupt: str = "error"
     allow_upscale: bool = False
+    resolution_key: str = "data.resolution"
 
     def __post_init__(self) -> None:
         if self.resolution < 1:
-            raise UserError(f"data.resolution={self.resolution} must be at least 1 pixel")
+            raise UserError(f"{self.resolution_key}={self.resolution} must be at least 1 pixel")
         if self.channels not in (1, 3):
             raise UserError(f"data.channels={self.channels} must be 1 (grey) or 3 (RGB)")
         if self.on_corrupt not in ("error", "skip"):
@@ -245,7 +247,7 @@ def _check(meta: dict[str, Any], location: str, decoding: Decoding) -> None:
         raise UserError(
             f"{meta['small']} of {meta['total']} images of {location} are smaller than "
             f"{decoding.resolution} pixels ({_listed(meta['small_first'], meta['small'])}); "
-            "set data.allow_upscale=true or a smaller data.resolution"
+            f"set data.allow_upscale=true or a smaller {decoding.resolution_key}"
         )
 
 

@@ -51,6 +51,7 @@ class FolderSource(Source):
         path: a folder or a zip archive.
         subfolder: see `ImageFolder`.
         cache_dir: keeps hashes of folders, so that a second start need not read every byte.
+        key: what the config calls the path, for error messages.
 
     Raises:
         UserError: if the path is missing or no archive, or there is no image or no such subfolder.
@@ -61,8 +62,9 @@ class FolderSource(Source):
         path: str | Path,
         subfolder: str | None = "auto",
         cache_dir: str | Path | None = None,
+        key: str = "data.path",
     ) -> None:
-        self.location = f"data.path={path}"
+        self.location = f"{key}={path}"
         self._files = _open(path, self.location)
         names = sorted(name for name in self._files.names() if _is_picture(name))
         if not names:

@@ -2,17 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from trompe.data.cache import DecodedSet, Decoding, decode
+from trompe.data.loader import TrainingData
 from trompe.data.source import Source
 from trompe.data.stream import IndexStream, split
-from trompe.engine.clock import Clock
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 
@@ -24,7 +22,7 @@ class Batch(NamedTuple):
     labels: Tensor
 
 
-class ImageData(pl.LightningDataModule):
+class ImageData(TrainingData):
     """Base of all image sets; a subclass says in `open_source` where the images come from.
 
     Works without a Trainer too: `setup` is all that is needed, and is called when it was not.
@@ -45,6 +43,8 @@ class ImageData(pl.LightningDataModule):
     Raises:
         UserError: if one of them has no meaning.
     """
+
+    batch_type: type = Batch
 
     def __init__(
         self,
@@ -78,14 +78,6 @@ class ImageData(pl.LightningDataModule):
         """
         raise NotImplementedError
 
-    def prepare_data(self) -> None:
-        """Decode into the cache what is not there; Lightning calls this in one process only.
-
-        Raises:
-            UserError: see `trompe.data.cache.decode`.
-        """
-        self.setup()
-
     def setup(self, stage: str | None = None) -> None:
         """Open the cache and divide the images. Does nothing the second time.
 
@@ -95,9 +87,13 @@ class ImageData(pl.LightningDataModule):
         if self._decoded is not None:
             return
         decoded = decode(self.open_source(), self.decoding, self.cache_dir, self.memory_limit_mb)
-        train, validation = split(len(decoded.images), self.validation_fraction, self.split_seed)
+        train, validation = self.divide(len(decoded.images))
         self._indices = {"train": train, "validation": validation}
         self._decoded = decoded
+
+    def divide(self, size: int) -> tuple[Tensor, Tensor]:
+        """Indices of the training and of the validation images among `size` decoded ones."""
+        return split(size, self.validation_fraction, self.split_seed)
 
     @property
     def decoded(self) -> DecodedSet:
@@ -140,18 +136,9 @@ class ImageData(pl.LightningDataModule):
         images = torch.from_numpy(self.decoded.images.numpy()[chosen.numpy()])
         return Batch(images, self.decoded.labels[chosen])
 
-    def train_dataloader(self) -> "TickLoader":
-        """This process's batches of one tick; the clock and the seed are the method's."""
-        assert self.trainer is not None
-        method = self.trainer.lightning_module
-        return TickLoader(
-            self,
-            method.clock,  # type: ignore[arg-type]
-            method.seed,  # type: ignore[arg-type]
-            self.trainer.global_rank,
-            self.trainer.world_size,
-            pin_memory=self.trainer.strategy.root_device.type == "cuda",
-        )
+    def stream(self, seed: int, batch_size: int) -> "ImageStream":
+        """Shuffled training batches."""
+        return ImageStream(self, seed, batch_size)
 
     def _split(self, name: str) -> Tensor:
         self.setup()
@@ -160,66 +147,35 @@ class ImageData(pl.LightningDataModule):
         return self._indices[name]
 
 
-class TickLoader:
-    """This process's share of each global batch of one tick, from the clock's image count on.
-
-    Which images a batch holds, and which are mirrored, depends on (data, seed, image count) alone;
-    over the processes, in order of rank, the shares make up the batch that one process would get.
+class ImageStream:
+    """Shuffled batches of a set's training images, some of them mirrored.
 
     Args:
-        data: the images; its training split is used.
-        clock: its image count is read when an iteration begins, and is not changed.
+        data: the images; its `flip` says whether some are mirrored.
         seed: the experiment's seed.
-        rank: number of this process.
-        world_size: number of processes.
-        pin_memory: put batches where a GPU can fetch them without the host waiting for it.
+        batch_size: images in a *global* batch.
 
     Raises:
-        UserError: if the global batch cannot be shared equally, or there are no images.
+        UserError: if there are no images.
     """
 
-    def __init__(
-        self,
-        data: ImageData,
-        clock: Clock,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-        pin_memory: bool = False,
-    ) -> None:
-        if clock.batch_size % world_size:
-            raise UserError(
-                f"batch_size={clock.batch_size} must be divisible by the {world_size} processes"
-            )
+    def __init__(self, data: ImageData, seed: int, batch_size: int) -> None:
         self.data = data
-        self.clock = clock
         self.seed = seed
-        self.stream = IndexStream(data.split_size("train"), seed)
-        share = clock.batch_size // world_size
-        self._share = slice(rank * share, (rank + 1) * share)
-        self._pin_memory = pin_memory
+        self.batch_size = batch_size
+        self._order = IndexStream(data.split_size("train"), seed)
 
-    def __len__(self) -> int:
-        """Batches in a tick."""
-        return self.clock.batches_per_tick
+    def batch(self, position: int, share: slice) -> Batch:
+        """The rows `share` of the global batch that begins at `position`."""
+        batch = self.data.gather("train", self._order.indices(position, self.batch_size)[share])
+        if self.data.flip:
+            generator = keyed_generator(self.seed, "flip", position)
+            draws = torch.rand(self.batch_size, generator=generator)
+            mirror(batch.images, draws[share] < 0.5)
+        return batch
 
-    def __iter__(self) -> Iterator[Batch]:
-        """The batches of one tick, from where the clock stands now."""
-        return self._batches(self.clock.images)
 
-    def _batches(self, start: int) -> Iterator[Batch]:
-        size = self.clock.batch_size
-        for position in range(start, start + len(self) * size, size):
-            indices = self.stream.indices(position, size)[self._share]
-            batch = self.data.gather("train", indices)
-            if self.data.flip:
-                self._mirror(batch.images, position)
-            yield Batch(*(part.pin_memory() for part in batch)) if self._pin_memory else batch
-
-    def _mirror(self, images: Tensor, position: int) -> None:
-        """Mirror some images in place; drawn for the global batch that begins at `position`."""
-        generator = keyed_generator(self.seed, "flip", position)
-        draws = torch.rand(self.clock.batch_size, generator=generator)
-        mirrored = (draws[self._share] < 0.5).numpy()
-        pixels = images.numpy()
-        pixels[mirrored] = pixels[mirrored][..., ::-1]
+def mirror(images: Tensor, chosen: Tensor) -> None:
+    """Mirror the chosen (n,), bool, of images (n, C, H, W) left to right, in place."""
+    pixels, rows = images.numpy(), chosen.numpy()
+    pixels[rows] = pixels[rows][..., ::-1]

@@ -1,0 +1,107 @@
+"""Batches of one tick, shared out over processes, for every kind of training data."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+
+from trompe.engine.clock import Clock
+from trompe.errors import UserError
+
+
+class BatchStream(Protocol):
+    """Global batches of one size, each a function of (data, seed, images seen before)."""
+
+    def batch(self, position: int, share: slice) -> Any:
+        """The rows `share`, a named tuple of tensors, of the batch that begins at `position`."""
+
+
+class TrainingData(pl.LightningDataModule):
+    """Base of all data that a method trains on; a subclass says in `stream` what a batch holds.
+
+    Attributes:
+        batch_type: the named tuple of tensors that a batch is.
+    """
+
+    batch_type: type
+
+    def stream(self, seed: int, batch_size: int) -> BatchStream:
+        """The training batches of an experiment with this seed.
+
+        Raises:
+            UserError: if there is nothing to train on.
+        """
+        raise NotImplementedError
+
+    def prepare_data(self) -> None:
+        """Decode into the cache what is not there; Lightning calls this in one process only.
+
+        Raises:
+            UserError: see `trompe.data.cache.decode`.
+        """
+        self.setup("fit")
+
+    def train_dataloader(self) -> "TickLoader":
+        """This process's batches of one tick; the clock and the seed are the method's."""
+        assert self.trainer is not None
+        method = self.trainer.lightning_module
+        return TickLoader(
+            self,
+            method.clock,  # type: ignore[arg-type]
+            method.seed,  # type: ignore[arg-type]
+            self.trainer.global_rank,
+            self.trainer.world_size,
+            pin_memory=self.trainer.strategy.root_device.type == "cuda",
+        )
+
+
+class TickLoader:
+    """This process's share of each global batch of one tick, from the clock's image count on.
+
+    What a batch holds, crops and mirroring included, depends on (data, seed, image count) alone;
+    over the processes, in order of rank, the shares make up the batch that one process would get.
+
+    Args:
+        data: its training split is used.
+        clock: its image count is read when an iteration begins, and is not changed.
+        seed: the experiment's seed.
+        rank: number of this process.
+        world_size: number of processes.
+        pin_memory: put batches where a GPU can fetch them without the host waiting for it.
+
+    Raises:
+        UserError: if the global batch cannot be shared equally, or there are no images.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        clock: Clock,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        pin_memory: bool = False,
+    ) -> None:
+        if clock.batch_size % world_size:
+            raise UserError(
+                f"batch_size={clock.batch_size} must be divisible by the {world_size} processes"
+            )
+        self.clock = clock
+        self.stream = data.stream(seed, clock.batch_size)
+        share = clock.batch_size // world_size
+        self._share = slice(rank * share, (rank + 1) * share)
+        self._pin_memory = pin_memory
+
+    def __len__(self) -> int:
+        """Batches in a tick."""
+        return self.clock.batches_per_tick
+
+    def __iter__(self) -> Iterator[Any]:
+        """The batches of one tick, from where the clock stands now."""
+        return self._batches(self.clock.images)
+
+    def _batches(self, start: int) -> Iterator[Any]:
+        size = self.clock.batch_size
+        for position in range(start, start + len(self) * size, size):
+            batch = self.stream.batch(position, self._share)
+            yield type(batch)(*(part.pin_memory() for part in batch)) if self._pin_memory else batch
