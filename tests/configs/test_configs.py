@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 
 from trompe.command import config_dir
@@ -15,7 +15,7 @@ from trompe.engine.clock import Clock
 
 CONF = Path(config_dir())
 # Sets whose images are not on this machine.
-NEEDS_IMAGES = {"folder", "cifar10", "mnist", "fashion_mnist", "celeba"}
+NEEDS_IMAGES = {"folder", "content_style", "cifar10", "mnist", "fashion_mnist", "celeba"}
 
 
 def names(group: str) -> list[str]:
@@ -75,9 +75,16 @@ def test_data_composes_and_feeds(data: str, tmp_path: Path) -> None:
     if data in NEEDS_IMAGES:
         return
     cfg.data.resolution = 16
+    for_gans = get_class(cfg.data._target_).batch_type is Batch
+    if not for_gans:
+        cfg.data.style.size = 10  # hundreds take half a minute to paint
     module = instantiate(cfg.data, _convert_="all")
     module.prepare_data()
     module.setup("fit")
+    if not for_gans:
+        shapes = [tuple(part.shape) for part in module.stream(0, 4).batch(0, slice(None))]
+        assert shapes == [(4, 3, 16, 16), (4, 3, 16, 16), (4,)]
+        return
     batches = [module.gather("train", torch.arange(i, i + 4)) for i in (0, 4)]
     assert batches[0].images.shape == (4, cfg.data.channels, 16, 16)
     train_two_batches(cfg, batches)

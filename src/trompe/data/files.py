@@ -79,6 +79,22 @@ class Directory:
         return states
 
 
+class OneFile(Directory):
+    """A file, as a folder that holds nothing else.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.parent)
+        self._name = path.name
+
+    def names(self) -> list[str]:
+        """The file's own name."""
+        return [self._name]
+
+
 class ZipArchive:
     """The files of a zip archive; they are only ever read, so where names lead does not matter.
 

@@ -1,4 +1,4 @@
-"""Pictures in a folder or a zip archive, nested or flat."""
+"""Pictures in a folder or a zip archive, nested or flat; or a single one."""
 
 import hashlib
 import io
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from trompe.data.files import Directory, Files, ZipArchive
+from trompe.data.files import Directory, Files, OneFile, ZipArchive
 from trompe.data.images import ImageData
 from trompe.data.source import Source
 from trompe.errors import UserError
@@ -48,7 +48,7 @@ class FolderSource(Source):
     folders is looked through: archives often wrap their content in one.
 
     Args:
-        path: a folder or a zip archive.
+        path: a folder or a zip archive, or a picture.
         subfolder: see `ImageFolder`.
         cache_dir: keeps hashes of folders, so that a second start need not read every byte.
         key: what the config calls the path, for error messages.
@@ -120,6 +120,8 @@ def _open(path: str | Path, location: str) -> Files:
         return Directory(absolute)
     if not absolute.exists():
         raise UserError(f"{location}: there is no such folder or zip archive (at {absolute})")
+    if _is_picture(absolute.name):
+        return OneFile(absolute)
     return ZipArchive(absolute, location)
 
 
