@@ -108,6 +108,15 @@ def test_any_position_can_be_resumed_from(textured: ContentStyleData) -> None:
     assert not torch.equal(other.style_index, whole.style_index)
 
 
+def test_every_batch_has_crops_of_its_own(make: Any) -> None:
+    one = {"content": PaintedSource(1, 32, 0), "style": PaintedSource(1, 32, 0)}
+    data = make(**one, content_squares=1, style_squares=1, flip=False)
+    shown = ticks(data, 0, 0, 3)
+    for crops in (shown.content, shown.style):
+        assert len({crop.numpy().tobytes() for crop in crops}) > 20
+    assert not (shown.content == shown.style).flatten(1).all(1).any()
+
+
 def test_every_epoch_shows_each_square_once_and_pairs_vary(make: Any) -> None:
     data = make(validation_fraction=0, style=make().content.pictures, style_squares=3)
     clock = Clock(1, 0.06, 30)
