@@ -109,8 +109,10 @@ def test_any_position_can_be_resumed_from(textured: ContentStyleData) -> None:
 
 
 def test_every_batch_has_crops_of_its_own(make: Any) -> None:
-    one = {"content": PaintedSource(1, 32, 0), "style": PaintedSource(1, 32, 0)}
-    data = make(**one, content_squares=1, style_squares=1, flip=False)
+    # Large, so that two crops hardly ever coincide by chance.
+    one = {"content": PaintedSource(1, 96, 0), "style": PaintedSource(1, 96, 0)}
+    sizes = {"source_resolution": 96, "content_squares": 1, "style_squares": 1}
+    data = make(**one, **sizes, flip=False)
     shown = ticks(data, 0, 0, 3)
     for crops in (shown.content, shown.style):
         assert len({crop.numpy().tobytes() for crop in crops}) > 20
