@@ -31,8 +31,9 @@ lint: $(STAMP) ## format check, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-benchmark: $(STAMP) ## training speed against a classic loop, side by side
+benchmark: $(STAMP) ## training and metrics against the usual ways, side by side
 	$(BIN)/python scripts/benchmark.py train
+	$(BIN)/python scripts/benchmark.py metrics
 
 lock: $(STAMP) ## write what is installed now into requirements.lock
 	$(BIN)/python -m pip freeze --exclude-editable --exclude trompe | grep == > requirements.lock
