@@ -166,8 +166,11 @@ def wandb_records(path: Path) -> list:
 
 
 def test_wandb_offline_holds_one_run(grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(grid.parent))
     first, second = two_sessions(WeightsAndBiases, grid, mode="offline")
+    wandb.teardown()  # W&B's own process writes on after `finish`, until its end
     assert second.tracker_id == first.tracker_id is not None
     folders = sorted((grid.parent / "run" / "wandb").glob("offline-run-*"))
     records = [r for folder in folders for f in folder.glob("*.wandb") for r in wandb_records(f)]
