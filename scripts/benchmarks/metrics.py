@@ -106,7 +106,7 @@ def tracking() -> bool:
     for metric in metrics.values():
         metric.to(device).prepare(data)
     prepare = time.perf_counter() - start
-    seconds = take_turns({"train": train, "evaluate": lambda: evaluate(method, metrics)}, 3)
+    seconds = take_turns({"train": train, "evaluate": lambda: evaluate(method, metrics, data)}, 3)
     step = statistics.median(seconds["train"]) / steps
     each = statistics.median(seconds["evaluate"])
     kimg, every = config["kimg"], config["callbacks"]["evaluation"]["every_kimg"]

@@ -62,7 +62,7 @@ def _evaluate_run(cfg: DictConfig) -> Path:
     for metric in metrics.values():
         metric.with_errors = True
         metric.to(method.device).prepare(data)
-    scores = evaluate_method(method, metrics)
+    scores = evaluate_method(method, metrics, data)
     kimg = checkpoint["clock"]["images"] / 1000
     subject = {"run": run.path.name, "checkpoint": which, "kimg": kimg, "seed": method.seed}
     print(f"{run.path.name} at {kimg:g} kimg ({which})")

@@ -45,6 +45,8 @@ def sample(cfg: DictConfig) -> Path:
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
     seeds = parse_seeds(cfg.seeds, cfg.n)
     method = load_method(run, checkpoint)
+    if not hasattr(method, "latent_dim"):
+        raise UserError(f"{run.path} has no latents to sample: its pictures come from pictures")
     kimg = checkpoint["clock"]["images"] / 1000
     out = Path(cfg.out).expanduser() if cfg.out else run.path / "generated" / f"{which}_{kimg:g}"
     out = out.absolute()
@@ -145,7 +147,7 @@ def latent(seed: int, latent_dim: int) -> Tensor:
     return torch.randn(latent_dim, generator=keyed_generator(seed, "sample"))
 
 
-def generate(method: Method, latents: Tensor, batch_size: int) -> Tensor:
+def generate(method: Any, latents: Tensor, batch_size: int) -> Tensor:
     """uint8 images (N, C, H, W) on the CPU for latents (N, latent_dim)."""
     batches = latents.split(batch_size)
     return torch.cat([to_uint8(method.sample(z.to(method.device))).cpu() for z in batches])
@@ -163,7 +165,7 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
-def write_interpolation(method: Method, keyframes: Tensor, cfg: DictConfig, folder: Path) -> None:
+def write_interpolation(method: Any, keyframes: Tensor, cfg: DictConfig, folder: Path) -> None:
     """A strip from keyframe to keyframe, and an animation that passes through all and returns."""
     frames, strip = cfg.interpolation.frames, 8
     pairs = list(itertools.pairwise(keyframes))

@@ -1,12 +1,12 @@
 """Metrics of the averaged generator at intervals on the image clock."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
-from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError, check_positive
 from trompe.images import to_uint8
 from trompe.methods.base import Method
@@ -59,9 +59,13 @@ class Evaluation(pl.Callback):
         """Evaluate if it is time."""
         assert isinstance(pl_module, Method)
         if self.metrics and pl_module.clock.is_due(self.every_kimg):
-            scores = evaluate(pl_module, self.metrics, trainer.global_rank, trainer.world_size)
+            scores = self._evaluate(trainer, pl_module)
             pl_module.scalars.update({name: score.value for name, score in scores.items()})
             self._say({score.note for score in scores.values() if score.note})
+
+    def _evaluate(self, trainer: pl.Trainer, method: Method) -> dict[str, Score]:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        return evaluate(method, self.metrics, data, trainer.global_rank, trainer.world_size)
 
     @rank_zero_only
     def _say(self, notes: set[str]) -> None:
@@ -71,20 +75,23 @@ class Evaluation(pl.Callback):
 
 
 def evaluate(
-    method: Method, metrics: Mapping[str, FeatureComparison], rank: int = 0, world_size: int = 1
+    method: Method,
+    metrics: Mapping[str, FeatureComparison],
+    data: Any,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> dict[str, Score]:
     """All metrics' scores for the averaged generator. Collective.
 
-    The images are drawn from latents that depend on the seed alone, so the same weights give the
-    same values at any time and with any number of processes.
+    The images are made from inputs that depend on data and seed alone, so the same weights give
+    the same values at any time and with any number of processes.
     """
     count = max(metric.n_images for metric in metrics.values())
-    generator = keyed_generator(method.seed, "evaluation")
-    latents = torch.randn(count, method.latent_dim, generator=generator)
+    inputs = method.draw_inputs(data, count, "evaluation")
     for metric in metrics.values():
         metric.reset()
     for numbers in torch.arange(count).split(BLOCK)[rank::world_size]:
-        images = to_uint8(method.sample(latents[numbers].to(method.device)))
+        images = to_uint8(method.sample(inputs[numbers].to(method.device)))
         for metric in metrics.values():
             wanted = numbers < metric.n_images
             metric.update(images[wanted.to(images.device)], numbers[wanted])

@@ -8,7 +8,7 @@ import torch
 
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import check_count, check_positive
-from trompe.images import save_grid, to_uint8
+from trompe.images import save_grid
 from trompe.methods.base import Method
 
 
@@ -20,19 +20,16 @@ class SampleGrid(pl.Callback):
     Args:
         every_kimg: thousands of images between two grids.
         count: images in a grid.
-        batch_size: images generated at once.
 
     Raises:
         UserError: if one of them is not above 0.
     """
 
-    def __init__(self, every_kimg: float, count: int, batch_size: int = 64) -> None:
+    def __init__(self, every_kimg: float, count: int) -> None:
         check_positive("callbacks.samples.every_kimg", every_kimg)
         check_count("callbacks.samples.count", count)
-        check_count("callbacks.samples.batch_size", batch_size)
         self.every_kimg = every_kimg
         self.count = count
-        self.batch_size = batch_size
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the real images, once."""
@@ -49,14 +46,9 @@ class SampleGrid(pl.Callback):
         assert isinstance(pl_module, Method)
         if not (trainer.is_global_zero and pl_module.clock.is_due(self.every_kimg)):
             return
-        generator = keyed_generator(pl_module.seed, "sample grid")
-        latents = torch.randn(self.count, pl_module.latent_dim, generator=generator)
-        images = [
-            to_uint8(pl_module.sample(z.to(pl_module.device))).cpu()
-            for z in latents.split(self.batch_size)
-        ]
+        images, columns = pl_module.draw_grid(trainer.datamodule, self.count)  # type: ignore[attr-defined]
         kimg = pl_module.clock.kimg
         path = Path(trainer.default_root_dir) / "samples" / f"{kimg:09.3f}.png"
-        save_grid(torch.cat(images), path)
+        save_grid(images, path, columns)
         for tracker in trainer.loggers:
             tracker.log_images("samples", path, kimg)  # type: ignore[attr-defined]

@@ -21,14 +21,11 @@ class Method(pl.LightningModule):
         seed: the experiment's seed.
 
     Attributes:
-        latent_dim: length of the latent vectors that `sample` takes; set by the subclass.
         scalars: means of what `track` was given, during the tick that has just ended.
         histograms: the values of `track_values` of the tick's last batch, on the host.
         protocols: what the values of the metrics among the scalars depend on, by name.
         bad_images: image count at which a tracked value was first not finite, else None.
     """
-
-    latent_dim: int
 
     def __init__(self, clock: Clock, seed: int) -> None:
         super().__init__()
@@ -42,9 +39,28 @@ class Method(pl.LightningModule):
         self._averages = TickAverages()
         self._last_values: dict[str, Tensor] = {}
 
-    def sample(self, latents: Tensor) -> Tensor:
-        """Images in [-1, 1], (N, C, H, W), for latents (N, latent_dim), from the EMA weights."""
+    def draw_inputs(self, data: Any, count: int, purpose: str) -> Tensor:
+        """What `sample` makes `count` images from, on the CPU; depends on data, seed and purpose.
+
+        Args:
+            data: the datamodule.
+            count: of images.
+            purpose: names the draw.
+        """
         raise NotImplementedError
+
+    def sample(self, inputs: Tensor) -> Tensor:
+        """Images in [-1, 1], (N, C, H, W), from the EMA weights, for N inputs on this device."""
+        raise NotImplementedError
+
+    def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int | None]:
+        """Images uint8 (about `count`, C, H, W) that show what it does, and how many in a row."""
+        raise NotImplementedError
+
+    def global_rows(self, count: int) -> Tensor:
+        """Which rows (count,) of the global batch this process has."""
+        rank = 0 if self._trainer is None else self.global_rank
+        return torch.arange(rank * count, (rank + 1) * count, device=self.device)
 
     def draw(self, purpose: str, *shape: int, uniform: bool = False) -> Tensor:
         """This process's slice of random numbers drawn for the whole global batch.

@@ -11,11 +11,15 @@ from torch.optim import Optimizer
 from trompe.data.images import Batch
 from trompe.engine.clock import Clock
 from trompe.engine.ema import ema_decay, update_ema
+from trompe.engine.randomness import keyed_generator
 from trompe.errors import check_count
+from trompe.images import to_uint8
 from trompe.losses.adversarial import load_pair
 from trompe.losses.diffaugment import DiffAugment
 from trompe.losses.penalties import load_penalty
 from trompe.methods.base import Method, frozen
+
+_AT_ONCE = 64  # images of a sample grid that are made at once
 
 
 class GAN(Method):
@@ -138,6 +142,17 @@ class GAN(Method):
             self.make_optimizer(self.generator.parameters(), lr=self.generator_lr),
             self.make_optimizer(self.discriminator.parameters(), lr=self.discriminator_lr),
         ]
+
+    def draw_inputs(self, data: Any, count: int, purpose: str) -> Tensor:
+        """Latents (count, latent_dim)."""
+        generator = keyed_generator(self.seed, purpose)
+        return torch.randn(count, self.latent_dim, generator=generator)
+
+    def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int | None]:
+        """Images of the same latents every time."""
+        latents = self.draw_inputs(data, count, "sample grid")
+        made = [to_uint8(self.sample(z.to(self.device))).cpu() for z in latents.split(_AT_ONCE)]
+        return torch.cat(made), None
 
     @torch.no_grad()
     def sample(self, latents: Tensor) -> Tensor:

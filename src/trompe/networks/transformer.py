@@ -1,0 +1,93 @@
+"""The feed-forward style network: a transformer network whose normalisation is told the style.
+
+Johnson et al. 2016, https://arxiv.org/abs/1603.08155, supplement, Table 1, for the layout; Dumoulin et
+al. 2017, https://arxiv.org/abs/1610.07629, sec. 2.2, for conditional instance normalisation and
+upsampling by repetition; Ghiasi et al. 2017, https://arxiv.org/abs/1705.06830, sec. 3, for predicting
+its parameters from the style image.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import instance_norm, interpolate, relu
+
+
+class StyleTransformer(nn.Module):
+    """Content images and a style's parameters to stylised images.
+
+    Args:
+        style_dim: length of what describes a style.
+        width: channels at full resolution; 2 and 4 times as many at a half and a quarter of it.
+        blocks: residual blocks at a quarter of the resolution.
+        bottleneck: numbers to which a style is reduced before the parameters are predicted.
+    """
+
+    def __init__(
+        self, style_dim: int, width: int = 32, blocks: int = 5, bottleneck: int = 100
+    ) -> None:
+        super().__init__()
+        wide = 4 * width
+        self.down = nn.ModuleList(
+            [
+                Layer(3, width, 9),
+                Layer(width, 2 * width, 3, stride=2),
+                Layer(2 * width, wide, 3, stride=2),
+            ]
+        )
+        self.blocks = nn.ModuleList(
+            nn.ModuleList([Layer(wide, wide, 3), Layer(wide, wide, 3)]) for _ in range(blocks)
+        )
+        self.up = nn.ModuleList([Layer(wide, 2 * width, 3), Layer(2 * width, width, 3)])
+        self.last = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
+        inner = [layer for block in self.blocks for layer in block]  # type: ignore[attr-defined]
+        self.sizes = [2 * layer.channels for layer in (*self.down, *inner, *self.up)]
+        self.predictor = nn.Sequential(
+            nn.LayerNorm(style_dim),
+            nn.Linear(style_dim, bottleneck),
+            nn.ReLU(),
+            nn.Linear(bottleneck, sum(self.sizes)),
+        )
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        # Every style begins near plain normalisation: scale 1, shift 0.
+        self.predictor[-1].weight.mul_(0.1)  # type: ignore[operator, union-attr]
+        self.last.weight.mul_(0.1)
+
+    def predict(self, style: Tensor) -> Tensor:
+        """Normalisation parameters (N, P) for descriptions of styles (N, style_dim)."""
+        return self.predictor(style)
+
+    def forward(self, content: Tensor, parameters: Tensor) -> Tensor:
+        """Images (N, 3, H, W) in [-1, 1], H and W multiples of 4, in the style of `parameters`."""
+        pairs = iter(parameters.split(self.sizes, 1))
+        features = content
+        for layer in self.down:
+            features = relu(layer(features, next(pairs)))
+        for first, second in self.blocks:  # type: ignore[misc]
+            inner = relu(first(features, next(pairs)))
+            features = features + second(inner, next(pairs))
+        for layer in self.up:
+            features = interpolate(features, scale_factor=2.0, mode="nearest")
+            features = relu(layer(features, next(pairs)))
+        return torch.tanh(self.last(features))
+
+
+class Layer(nn.Module):
+    """A convolution with mirrored edges, then instance normalisation with given parameters."""
+
+    def __init__(self, inputs: int, channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.channels = channels
+        self.convolution = nn.Conv2d(
+            inputs, channels, kernel, stride, kernel // 2, padding_mode="reflect"
+        )
+
+    def forward(self, features: Tensor, parameters: Tensor) -> Tensor:
+        """Features (N, C, H, W) normalised, scaled by 1 + the first C parameters, and shifted."""
+        scale, shift = parameters.to(features.dtype)[..., None, None].chunk(2, 1)
+        return instance_norm(self.convolution(features)) * (1 + scale) + shift
