@@ -38,6 +38,19 @@ FAMILIES = {
     "mlp_gan": ["model=mlp_gan", "model.generator.width=32", "model.discriminator.width=16"],
 }
 
+# The same of style transfer, whose data are pairs.
+TINY_STYLE = [
+    "model=adversarial_style",
+    "data.resolution=32",
+    "data.source_resolution=32",
+    "data.style.size=12",
+    "model.generator.width=4",
+    "model.generator.blocks=1",
+    "model.discriminator.width=4",
+    "model.warmup_kimg=0.04",
+    *(override for override in TINY if not override.startswith("data")),
+]
+
 
 class Trompe:
     """Runs `trompe` in fresh processes, in a folder and with caches of the test's own."""

@@ -45,13 +45,14 @@ def sample(cfg: DictConfig) -> Path:
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
     seeds = parse_seeds(cfg.seeds, cfg.n)
     method = load_method(run, checkpoint)
-    if not hasattr(method, "latent_dim"):
-        raise UserError(f"{run.path} has no latents to sample: its pictures come from pictures")
+    latent_dim: int | None = getattr(method, "latent_dim", None)
+    if latent_dim is None:
+        raise UserError(f"{run.path} makes pictures from pictures: use trompe stylize")
     kimg = checkpoint["clock"]["images"] / 1000
     out = Path(cfg.out).expanduser() if cfg.out else run.path / "generated" / f"{which}_{kimg:g}"
     out = out.absolute()
     check_target(out, cfg.overwrite)
-    latents = torch.stack([latent(seed, method.latent_dim) for seed in seeds])
+    latents = torch.stack([latent(seed, latent_dim) for seed in seeds])
     images = generate(method, latents, cfg.batch_size)
     work = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:

@@ -15,7 +15,7 @@ import torch
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -68,6 +68,7 @@ def train(cfg: DictConfig) -> RunFolder:
         raise UserError(
             f"batch_size={clock.batch_size} must be divisible by the {world_size} processes"
         )
+    check_batches(config)
     data = instantiate(config["data"], _convert_="all")
     data.prepare_data()
     data.setup("fit")
@@ -119,6 +120,21 @@ def train(cfg: DictConfig) -> RunFolder:
     if is_writer:
         report(run)
     return run
+
+
+def check_batches(config: dict[str, Any]) -> None:
+    """Refuse a model that is made for other batches than the data give.
+
+    Raises:
+        UserError: naming both kinds.
+    """
+    classes: list[Any] = [get_class(config[group]["_target_"]) for group in ("model", "data")]
+    wanted, given = (found.batch_type for found in classes)
+    if wanted is not given:
+        raise UserError(
+            f"the model trains on a {wanted.__name__} and the data give a {given.__name__}: choose "
+            "another data= or model="
+        )
 
 
 @contextmanager

@@ -45,8 +45,8 @@ class AdversarialStyle(Method):
         discriminator: makes the discriminator from it.
         perceptual: the network in whose features content and style are compared.
         loss: name of a pair of functions in `trompe.losses.adversarial`, or a dotted path.
-        weights: of the generator's losses: content, gram, statistics, adversarial, identity, pooled,
-            total_variation.
+        weights: of the generator's losses: content, gram, statistics, adversarial, identity,
+            pooled, total_variation.
         warmup_kimg: thousands of images before the discriminator enters.
         identity_every: every so manieth pair of a batch is a picture in its own style.
         optimizer: makes an optimiser from parameters and `lr`.
@@ -57,6 +57,8 @@ class AdversarialStyle(Method):
         clock: the image clock.
         seed: the experiment's seed.
     """
+
+    batch_type = StyleBatch
 
     def __init__(
         self,
@@ -105,10 +107,10 @@ class AdversarialStyle(Method):
         own = self.global_rows(len(content)) % self.identity_every == self.identity_every - 1
         style = torch.where(own[:, None, None, None], content, style)
         targets, code = self.describe(style)
-        fake = self.generator(content, self.generator.predict(code))
+        fake = self.generator(content, self.predict(self.generator, code))
         adversarial = self.weights["adversarial"] > 0 and self.clock.kimg >= self.warmup_kimg
 
-        # Discriminator: max_D  E[log D(s, s)] + E[log(1 - D(x, s))], x one of G(c, s), c, or s' /= s
+        # Discriminator: max_D  E[log D(s, s)] + E[log(1 - D(x, s))], x = G(c, s) or c or s'
         if adversarial:
             real_logits = self.discriminator(style, code)
             fake_logits = self.discriminator(fake.detach(), code)
@@ -151,8 +153,13 @@ class AdversarialStyle(Method):
             torch.where(own[:, None, None, None], fake, content),
         )
 
+    def predict(self, generator: Any, code: Tensor) -> Tensor:
+        """The parameters (N, P) of a generator for styles (N, S), in float32."""
+        with torch.autocast(code.device.type, enabled=False):
+            return generator.predict(code)
+
     def describe(self, style: Tensor) -> tuple[dict[str, "StyleTarget"], Tensor]:
-        """What is known of the styles of images (N, 3, H, W): targets of the losses, and vectors."""
+        """The styles of images (N, 3, H, W): as targets of the losses, and as vectors (N, S)."""
         with torch.no_grad(), torch.autocast(style.device.type, enabled=False):
             features = self.perceptual(style.float(), self.perceptual.style_layers)
             targets = {
@@ -209,24 +216,24 @@ class AdversarialStyle(Method):
     def sample(self, inputs: Tensor) -> Tensor:
         """Images in [-1, 1], (N, 3, H, W), of the averaged generator, for uint8 pairs."""
         content, style = (to_signed(images) for images in inputs.unbind(1))
-        return self.stylise(content, self.generator_ema.predict(self.describe(style)[1]))
+        return self.stylise(content, self.predict(self.generator_ema, self.describe(style)[1]))
 
     def stylise(self, content: Tensor, parameters: Tensor) -> Tensor:
         """The averaged generator's pictures (N, 3, H, W) in [-1, 1] of `content`, float32."""
-        return self.generator_ema.eval()(content, parameters).float()
+        generator: Any = self.generator_ema.eval()
+        return generator(content, parameters).float()
 
     def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int]:
-        """A matrix of held-out contents (rows) and styles (columns), about `count` images, uint8."""
+        """A matrix of held-out contents (rows) and styles (columns), about `count` images."""
         side = max(1, round(count**0.5))
         contents, styles = data.contents("validation", side), data.styles("validation", side)
         pairs = torch.stack([contents.repeat_interleave(side, 0), styles.repeat(side, 1, 1, 1)], 1)
         made = [to_uint8(self.sample(some.to(self.device))).cpu() for some in pairs.split(side)]
         corner = torch.full_like(contents[:1], 255)
-        rows = [torch.cat([corner, styles])]
-        rows += [
+        rows = [
             torch.cat([content[None], row]) for content, row in zip(contents, made, strict=True)
         ]
-        return torch.cat(rows), side + 1
+        return torch.cat([corner, styles, *rows]), side + 1
 
 
 class StyleTarget(NamedTuple):

@@ -21,11 +21,14 @@ class Method(pl.LightningModule):
         seed: the experiment's seed.
 
     Attributes:
+        batch_type: the named tuple of tensors that `training_step` takes; set by the subclass.
         scalars: means of what `track` was given, during the tick that has just ended.
         histograms: the values of `track_values` of the tick's last batch, on the host.
         protocols: what the values of the metrics among the scalars depend on, by name.
         bad_images: image count at which a tracked value was first not finite, else None.
     """
+
+    batch_type: type
 
     def __init__(self, clock: Clock, seed: int) -> None:
         super().__init__()

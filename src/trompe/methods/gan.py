@@ -43,6 +43,8 @@ class GAN(Method):
         seed: the experiment's seed.
     """
 
+    batch_type = Batch
+
     def __init__(
         self,
         generator: nn.Module,

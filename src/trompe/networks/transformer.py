@@ -1,9 +1,9 @@
 """The feed-forward style network: a transformer network whose normalisation is told the style.
 
-Johnson et al. 2016, https://arxiv.org/abs/1603.08155, supplement, Table 1, for the layout; Dumoulin et
-al. 2017, https://arxiv.org/abs/1610.07629, sec. 2.2, for conditional instance normalisation and
-upsampling by repetition; Ghiasi et al. 2017, https://arxiv.org/abs/1705.06830, sec. 3, for predicting
-its parameters from the style image.
+Johnson et al. 2016, https://arxiv.org/abs/1603.08155, supplement, Table 1, for the layout;
+Dumoulin et al. 2017, https://arxiv.org/abs/1610.07629, sec. 2.2, for conditional instance
+normalisation and upsampling by repetition; Ghiasi et al. 2017, https://arxiv.org/abs/1705.06830,
+sec. 3, for predicting its parameters from the style image.
 """
 
 import torch
@@ -33,13 +33,11 @@ class StyleTransformer(nn.Module):
                 Layer(2 * width, wide, 3, stride=2),
             ]
         )
-        self.blocks = nn.ModuleList(
-            nn.ModuleList([Layer(wide, wide, 3), Layer(wide, wide, 3)]) for _ in range(blocks)
-        )
+        self.blocks = nn.ModuleList(Residual(wide) for _ in range(blocks))
         self.up = nn.ModuleList([Layer(wide, 2 * width, 3), Layer(2 * width, width, 3)])
         self.last = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
-        inner = [layer for block in self.blocks for layer in block]  # type: ignore[attr-defined]
-        self.sizes = [2 * layer.channels for layer in (*self.down, *inner, *self.up)]
+        layers = [module for module in self.modules() if isinstance(module, Layer)]
+        self.sizes = [2 * layer.channels for layer in layers]
         self.predictor = nn.Sequential(
             nn.LayerNorm(style_dim),
             nn.Linear(style_dim, bottleneck),
@@ -55,7 +53,7 @@ class StyleTransformer(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         # Every style begins near plain normalisation: scale 1, shift 0.
-        self.predictor[-1].weight.mul_(0.1)  # type: ignore[operator, union-attr]
+        self.predictor[-1].weight.mul_(0.1)  # type: ignore[operator]
         self.last.weight.mul_(0.1)
 
     def predict(self, style: Tensor) -> Tensor:
@@ -68,13 +66,24 @@ class StyleTransformer(nn.Module):
         features = content
         for layer in self.down:
             features = relu(layer(features, next(pairs)))
-        for first, second in self.blocks:  # type: ignore[misc]
-            inner = relu(first(features, next(pairs)))
-            features = features + second(inner, next(pairs))
+        for block in self.blocks:
+            features = features + block(features, next(pairs), next(pairs))
         for layer in self.up:
             features = interpolate(features, scale_factor=2.0, mode="nearest")
             features = relu(layer(features, next(pairs)))
         return torch.tanh(self.last(features))
+
+
+class Residual(nn.Module):
+    """What a residual block adds: two layers, no activation after the second."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = Layer(channels, channels, 3), Layer(channels, channels, 3)
+
+    def forward(self, features: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """The sum's second term (N, C, H, W), by the parameters of its two layers."""
+        return self.second(relu(self.first(features, first)), second)
 
 
 class Layer(nn.Module):
