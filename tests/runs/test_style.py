@@ -49,7 +49,10 @@ def test_killed_and_resumed_equals_uninterrupted(trompe: Trompe) -> None:
 
 
 def test_two_processes_equal_one(trompe: Trompe) -> None:
-    arguments = ["train", *TINY_STYLE, "kimg=0.096", "model.optimizer.lr=1e-5"]
+    # A large eps, or Adam makes whole steps of what is only rounding in gradients near zero.
+    gently = ["+model.optimizer.eps=0.01", "model.optimizer.lr=1e-4"]
+    clock = ["kimg=0.064", "tick_kimg=0.016", "model.warmup_kimg=0.016"]
+    arguments = ["train", *TINY_STYLE, *gently, *clock]
     trompe(*arguments, "name=a_one")
     two = [o for o in arguments if o != "trainer=cpu"]
     trompe(*two, "trainer=ddp_cpu", "name=b_two")
@@ -58,7 +61,7 @@ def test_two_processes_equal_one(trompe: Trompe) -> None:
     for a, b in zip(values(one), values(both), strict=True):
         assert a.keys() == b.keys()
         for name in a:
-            assert a[name] == pytest.approx(b[name], rel=1e-3, abs=1e-4), name
+            assert a[name] == pytest.approx(b[name], rel=1e-4, abs=1e-5), name
     first, second = load(one.last_checkpoint), load(both.last_checkpoint)
     for name, weights in first["state_dict"].items():
         torch.testing.assert_close(weights, second["state_dict"][name], rtol=0, atol=1e-5)

@@ -66,7 +66,7 @@ class FolderSource(Source):
     ) -> None:
         self.location = f"{key}={path}"
         self._files = _open(path, self.location)
-        names = sorted(name for name in self._files.names() if _is_picture(name))
+        names = sorted(name for name in self._files.names() if is_picture(name))
         if not names:
             raise UserError(
                 f"{self.location} holds no images: none of its files ends in .png, .jpg or "
@@ -120,12 +120,13 @@ def _open(path: str | Path, location: str) -> Files:
         return Directory(absolute)
     if not absolute.exists():
         raise UserError(f"{location}: there is no such folder or zip archive (at {absolute})")
-    if _is_picture(absolute.name):
+    if is_picture(absolute.name):
         return OneFile(absolute)
     return ZipArchive(absolute, location)
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
+    """Whether a file of this name is an image that Pillow reads, not hidden."""
     path = PurePosixPath(name)
     if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
         return False

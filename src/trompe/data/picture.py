@@ -56,7 +56,7 @@ def to_array(
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     # Cropped first: Pillow's `resize(box=...)` would look at pixels outside of the square.
     picture = picture.crop((left, top, left + side, top + side))
-    picture = _converted(picture, "L" if channels == 1 else "RGB")
+    picture = convert(picture, "L" if channels == 1 else "RGB")
     if side != resolution:
         size = (resolution, resolution)
         picture = picture.resize(size, Image.Resampling[resize_filter.upper()])
@@ -64,7 +64,8 @@ def to_array(
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
 
-def _converted(picture: Image.Image, mode: str) -> Image.Image:
+def convert(picture: Image.Image, mode: str) -> Image.Image:
+    """A picture as mode ``L`` or ``RGB``: transparent shows white, 16 bits keep the upper 8."""
     if picture.mode == mode:
         return picture
     if picture.mode == "I" or picture.mode.startswith("I;16"):

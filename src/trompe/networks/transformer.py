@@ -51,7 +51,8 @@ class StyleTransformer(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         # Every style begins near plain normalisation: scale 1, shift 0.
         self.predictor[-1].weight.mul_(0.1)  # type: ignore[operator]
         self.last.weight.mul_(0.1)
@@ -92,8 +93,10 @@ class Layer(nn.Module):
     def __init__(self, inputs: int, channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         self.channels = channels
+        pad = kernel // 2
+        # Without a bias, which the normalisation would take away again.
         self.convolution = nn.Conv2d(
-            inputs, channels, kernel, stride, kernel // 2, padding_mode="reflect"
+            inputs, channels, kernel, stride, pad, padding_mode="reflect", bias=False
         )
 
     def forward(self, features: Tensor, parameters: Tensor) -> Tensor:
