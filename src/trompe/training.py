@@ -118,7 +118,7 @@ def train(cfg: DictConfig) -> RunFolder:
         resume_from = run.last_checkpoint if session.resumed else None
         trainer.fit(method, datamodule=data, ckpt_path=resume_from, weights_only=True)
     if is_writer:
-        report(run)
+        report(run, method.use)
     return run
 
 
@@ -284,8 +284,8 @@ def recorded(run: RunFolder | None, trackers: Mapping[str, Tracker]) -> Iterator
             tracker.close(status)
 
 
-def report(run: RunFolder) -> None:
-    """Draw the curves and say where everything is."""
+def report(run: RunFolder, use: str) -> None:
+    """Draw the curves and say where everything is, and the command that uses it."""
     curves = draw_curves(run)
     grids = sorted((run.path / "samples").glob("[0-9]*.png"))
     facts = run.read_facts()
@@ -297,4 +297,4 @@ def report(run: RunFolder) -> None:
         print(f"  real     {run.path / 'samples' / 'real.png'}")
     if curves:
         print(f"  curves   {curves}")
-    print(f"  more     trompe sample run={run.path}")
+    print(f"  more     {use.format(run=run.path)}")

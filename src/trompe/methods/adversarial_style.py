@@ -59,6 +59,7 @@ class AdversarialStyle(Method):
     """
 
     batch_type = StyleBatch
+    use = "trompe stylize run={run} content=<picture or folder> style=<picture or folder>"
 
     def __init__(
         self,

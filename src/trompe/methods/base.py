@@ -22,6 +22,7 @@ class Method(pl.LightningModule):
 
     Attributes:
         batch_type: the named tuple of tensors that `training_step` takes; set by the subclass.
+        use: the command that uses a trained run, with ``{run}`` for its folder; likewise.
         scalars: means of what `track` was given, during the tick that has just ended.
         histograms: the values of `track_values` of the tick's last batch, on the host.
         protocols: what the values of the metrics among the scalars depend on, by name.
@@ -29,6 +30,7 @@ class Method(pl.LightningModule):
     """
 
     batch_type: type
+    use: str
 
     def __init__(self, clock: Clock, seed: int) -> None:
         super().__init__()

@@ -44,6 +44,7 @@ class GAN(Method):
     """
 
     batch_type = Batch
+    use = "trompe sample run={run}"
 
     def __init__(
         self,
