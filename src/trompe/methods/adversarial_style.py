@@ -1,21 +1,16 @@
 """Adversarial style transfer: the content of one image in the style of any other."""
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
-from torch.optim import Optimizer
 
 from trompe.data.content_style import StyleBatch
-from trompe.engine.clock import Clock
-from trompe.engine.ema import ema_decay, update_ema
 from trompe.engine.randomness import keyed_generator, keyed_seed
 from trompe.errors import UserError, check_count
 from trompe.images import to_uint8
-from trompe.losses.adversarial import load_pair
 from trompe.losses.perceptual import (
     ChannelStatistics,
     channel_statistics,
@@ -25,15 +20,15 @@ from trompe.losses.perceptual import (
     statistics_distance,
     total_variation,
 )
-from trompe.methods.base import Method, frozen
-from trompe.methods.gan import to_signed
+from trompe.methods.adversarial import Adversarial, to_signed
+from trompe.methods.base import frozen
 from trompe.networks.perceptual import PerceptualNetwork
 
 # Pictures are moved by fewer pixels than this before they are compared: the stride of b8e is 16.
 _SHIFTS = 8
 
 
-class AdversarialStyle(Method):
+class AdversarialStyle(Adversarial):
     """A feed-forward generator G(c, s) with a discriminator D(x, s) that judges *this* style.
 
     G takes the content of c and the style of s, described by the statistics of a perceptual
@@ -44,18 +39,14 @@ class AdversarialStyle(Method):
         generator: makes the generator from the length of a style's description.
         discriminator: makes the discriminator from it.
         perceptual: the network in whose features content and style are compared.
-        loss: name of a pair of functions in `trompe.losses.adversarial`, or a dotted path.
         weights: of the generator's losses: content, gram, statistics, adversarial, identity,
             pooled, total_variation.
         warmup_kimg: thousands of images before the discriminator enters.
         identity_every: every so manieth pair of a batch is a picture in its own style.
-        optimizer: makes an optimiser from parameters and `lr`.
-        generator_lr: learning rate of the generator.
-        discriminator_lr: learning rate of the discriminator.
-        ema_half_life_kimg: half-life of the averaged generator, thousands of images.
-        ema_rampup: the half-life is at most this fraction of the images seen.
-        clock: the image clock.
-        seed: the experiment's seed.
+        common: see `Adversarial`.
+
+    Raises:
+        UserError: if the loss compares pairs, or `identity_every` is below 1.
     """
 
     batch_type = StyleBatch
@@ -66,39 +57,21 @@ class AdversarialStyle(Method):
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         perceptual: PerceptualNetwork,
-        loss: str,
         weights: Mapping[str, float],
         warmup_kimg: float,
         identity_every: int,
-        optimizer: Callable[..., Optimizer],
-        generator_lr: float,
-        discriminator_lr: float,
-        ema_half_life_kimg: float,
-        ema_rampup: float,
-        *,
-        clock: Clock,
-        seed: int,
+        **common: Any,
     ) -> None:
-        super().__init__(clock, seed)
         check_count("model.identity_every", identity_every)
+        style_dim = describe(perceptual, torch.zeros(1, 3, 64, 64))[1].shape[1]
+        super().__init__(generator(style_dim), discriminator(style_dim), **common)
+        if self.loss.pairs_real:
+            raise UserError(f"model.loss={common['loss']} compares pairs, which there are none of")
         # In a tuple, so that it is no part of the checkpoints: its weights come with its package.
         self._perceptual = (perceptual,)
-        style_dim = self.describe(torch.zeros(1, 3, 64, 64))[1].shape[1]
-        self.generator = generator(style_dim)
-        self.discriminator = discriminator(style_dim)
-        self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
-        self.loss = load_pair(loss)
-        if self.loss.pairs_real:
-            raise UserError(f"model.loss={loss} compares pairs, of which style transfer has none")
         self.weights = dict(weights)
         self.warmup_kimg = warmup_kimg
         self.identity_every = identity_every
-        self.make_optimizer = optimizer
-        self.generator_lr = generator_lr
-        self.discriminator_lr = discriminator_lr
-        self.ema_half_life_kimg = ema_half_life_kimg
-        self.ema_rampup = ema_rampup
-        self.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: StyleBatch, batch_idx: int) -> None:
         """One generator step and, after the warm-up, one discriminator step before it."""
@@ -136,9 +109,7 @@ class AdversarialStyle(Method):
             loss = torch.stack([self.weights[name] * value for name, value in losses.items()]).sum()
             self.track("loss/generator", loss)
             self.step(generator_optimizer, loss)
-        images = self.clock.images + self.clock.batch_size
-        decay = ema_decay(self.clock.batch_size, self.ema_half_life_kimg, images, self.ema_rampup)
-        update_ema(self.generator_ema, self.generator, decay)
+        self.average_generator()
         self.clock.advance()
 
     def negatives(
@@ -161,14 +132,7 @@ class AdversarialStyle(Method):
 
     def describe(self, style: Tensor) -> tuple[dict[str, "StyleTarget"], Tensor]:
         """The styles of images (N, 3, H, W): as targets of the losses, and as vectors (N, S)."""
-        with torch.no_grad(), torch.autocast(style.device.type, enabled=False):
-            features = self.perceptual(style.float(), self.perceptual.style_layers)
-            targets = {
-                name: StyleTarget(gram_matrix(maps), channel_statistics(maps))
-                for name, maps in features.items()
-            }
-            parts = [(t.statistics.mean, t.statistics.std.log()) for t in targets.values()]
-            return targets, torch.cat([part for pair in parts for part in pair], 1)
+        return describe(self.perceptual, style)
 
     def perceptual_losses(
         self, fake: Tensor, content: Tensor, targets: Mapping[str, "StyleTarget"]
@@ -199,13 +163,6 @@ class AdversarialStyle(Method):
     def perceptual(self) -> PerceptualNetwork:
         """The network in whose features content and style are compared, on this device."""
         return self._perceptual[0].to(self.device)
-
-    def configure_optimizers(self) -> list[Optimizer]:
-        """Generator's first, discriminator's second; D is updated first within a step."""
-        return [
-            self.make_optimizer(self.generator.parameters(), lr=self.generator_lr),
-            self.make_optimizer(self.discriminator.parameters(), lr=self.discriminator_lr),
-        ]
 
     def draw_inputs(self, data: Any, count: int, purpose: str) -> Tensor:
         """Held-out pairs (count, 2, 3, R, R) of content and style, uint8."""
@@ -247,3 +204,16 @@ class StyleTarget(NamedTuple):
 def mean(values: Iterable[Tensor]) -> Tensor:
     """Of scalars."""
     return torch.stack(list(values)).mean()
+
+
+@torch.no_grad()
+def describe(network: PerceptualNetwork, style: Tensor) -> tuple[dict[str, StyleTarget], Tensor]:
+    """The styles of images (N, 3, H, W) in [-1, 1], as `AdversarialStyle.describe` gives them."""
+    with torch.autocast(style.device.type, enabled=False):
+        features = network(style.float(), network.style_layers)
+        targets = {
+            name: StyleTarget(gram_matrix(maps), channel_statistics(maps))
+            for name, maps in features.items()
+        }
+        parts = [(t.statistics.mean, t.statistics.std.log()) for t in targets.values()]
+        return targets, torch.cat([part for pair in parts for part in pair], 1)

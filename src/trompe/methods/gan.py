@@ -1,28 +1,24 @@
 """Generative adversarial networks: one update for the whole family."""
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from trompe.data.images import Batch
-from trompe.engine.clock import Clock
-from trompe.engine.ema import ema_decay, update_ema
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import check_count
 from trompe.images import to_uint8
-from trompe.losses.adversarial import load_pair
 from trompe.losses.diffaugment import DiffAugment
 from trompe.losses.penalties import load_penalty
-from trompe.methods.base import Method, frozen
+from trompe.methods.adversarial import Adversarial, to_signed
+from trompe.methods.base import frozen
 
 _AT_ONCE = 64  # images of a sample grid that are made at once
 
 
-class GAN(Method):
+class GAN(Adversarial):
     """A generator G and a discriminator D trained against each other (Goodfellow et al. 2014).
 
     DCGAN, LSGAN, WGAN-GP, SNGAN, R3GAN and the rest are this class with other parts.
@@ -30,17 +26,10 @@ class GAN(Method):
     Args:
         generator: latents (N, latent_dim) to images (N, C, H, W) in [-1, 1].
         discriminator: images to logits (N,).
-        loss: name of a pair of functions in `trompe.losses.adversarial`, or a dotted path.
         penalties: weights of the penalties in `trompe.losses.penalties`; 0 leaves one out.
         augment: differentiable augmentation of everything the discriminator sees.
-        optimizer: makes an optimiser from parameters and `lr`.
-        generator_lr: learning rate of the generator.
-        discriminator_lr: learning rate of the discriminator.
         discriminator_steps: discriminator steps per generator step.
-        ema_half_life_kimg: half-life of the averaged generator, thousands of images.
-        ema_rampup: the half-life is at most this fraction of the images seen.
-        clock: the image clock.
-        seed: the experiment's seed.
+        common: see `Adversarial`.
     """
 
     batch_type = Batch
@@ -50,35 +39,17 @@ class GAN(Method):
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        loss: str,
         penalties: Mapping[str, float],
         augment: DiffAugment,
-        optimizer: Callable[..., Optimizer],
-        generator_lr: float,
-        discriminator_lr: float,
         discriminator_steps: int,
-        ema_half_life_kimg: float,
-        ema_rampup: float,
-        *,
-        clock: Clock,
-        seed: int,
+        **common: Any,
     ) -> None:
-        super().__init__(clock, seed)
+        super().__init__(generator, discriminator, **common)
         check_count("model.discriminator_steps", discriminator_steps)
-        self.generator = generator
-        self.discriminator = discriminator
-        self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
-        self.loss = load_pair(loss)
         self.penalties = {name: (load_penalty(name), w) for name, w in penalties.items() if w}
         self.augment = augment
-        self.make_optimizer = optimizer
-        self.generator_lr = generator_lr
-        self.discriminator_lr = discriminator_lr
         self.discriminator_steps = discriminator_steps
-        self.ema_half_life_kimg = ema_half_life_kimg
-        self.ema_rampup = ema_rampup
         self.latent_dim = int(generator.latent_dim)  # type: ignore[arg-type]
-        self.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One discriminator step and, when its turn has come, one generator step."""
@@ -106,10 +77,7 @@ class GAN(Method):
                 loss = self.generator_loss(real, fake_logits)
                 self.track("loss/generator", loss)
                 self.step(generator_optimizer, loss)
-            images = self.clock.images + self.clock.batch_size
-            step_images = self.clock.batch_size * self.discriminator_steps
-            decay = ema_decay(step_images, self.ema_half_life_kimg, images, self.ema_rampup)
-            update_ema(self.generator_ema, self.generator, decay)
+            self.average_generator(self.discriminator_steps)
         self.clock.advance()
 
     def generator_loss(self, real: Tensor, fake_logits: Tensor) -> Tensor:
@@ -139,13 +107,6 @@ class GAN(Method):
     def _discriminate_real(self, images: Tensor) -> Tensor:
         return self.discriminate(images, "augment real")
 
-    def configure_optimizers(self) -> list[Optimizer]:
-        """Generator's first, discriminator's second; D is updated first within a step."""
-        return [
-            self.make_optimizer(self.generator.parameters(), lr=self.generator_lr),
-            self.make_optimizer(self.discriminator.parameters(), lr=self.discriminator_lr),
-        ]
-
     def draw_inputs(self, data: Any, count: int, purpose: str) -> Tensor:
         """Latents (count, latent_dim)."""
         generator = keyed_generator(self.seed, purpose)
@@ -162,8 +123,3 @@ class GAN(Method):
         """Images in [-1, 1], (N, C, H, W), of the averaged generator in evaluation mode."""
         self.generator_ema.eval()
         return self.generator_ema(latents).float()
-
-
-def to_signed(images: Tensor) -> Tensor:
-    """uint8 images (N, C, H, W) to floats in [-1, 1], channels last."""
-    return images.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
