@@ -20,7 +20,7 @@ from trompe.command import config_dir
 from trompe.data.folder import FolderSource
 from trompe.data.images import ImageData
 from trompe.errors import UserError
-from trompe.metrics.comparison import FeatureComparison
+from trompe.metrics.base import Comparison
 from trompe.metrics.score import Score
 from trompe.runs.folder import open_run, utc_now
 from trompe.sampling import find_checkpoint, load_method
@@ -159,7 +159,7 @@ def _sizes(key: str, spec: str) -> dict[str, int]:
 
 def make_card(
     subject: Mapping[str, Any],
-    metrics: Mapping[str, FeatureComparison],
+    metrics: Mapping[str, Comparison],
     scores: Mapping[str, Score],
 ) -> dict[str, Any]:
     """Values with 95 % intervals, and everything that they depend on."""
@@ -173,9 +173,7 @@ def make_card(
         if score.note:
             values[name]["note"] = score.note
     undefined = {
-        metric.features.record_name(name): why
-        for metric in metrics.values()
-        for name, why in metric.undefined.items()
+        name: why for metric in metrics.values() for name, why in metric.undefined_names().items()
     }
     return {
         "subject": dict(subject),

@@ -14,6 +14,11 @@ def to_uint8(images: Tensor) -> Tensor:
     return (images * 127.5 + 127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
+def to_signed(images: Tensor) -> Tensor:
+    """uint8 images (N, C, H, W) to floats in [-1, 1], channels last."""
+    return images.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+
+
 def to_picture(image: Tensor) -> Image.Image:
     """One uint8 image (C, H, W) with 1 or 3 channels as a Pillow image."""
     array = image.permute(1, 2, 0).contiguous().numpy()

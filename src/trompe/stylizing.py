@@ -16,9 +16,8 @@ from tqdm import tqdm
 from trompe.data.folder import is_picture
 from trompe.data.picture import convert, to_picture
 from trompe.errors import UserError, check_positive
-from trompe.images import save_grid, save_picture, to_uint8
+from trompe.images import save_grid, save_picture, to_signed, to_uint8
 from trompe.images import to_picture as picture_of
-from trompe.methods.adversarial import to_signed
 from trompe.networks.perceptual import MINIMUM_SIDE
 from trompe.runs.folder import open_run
 from trompe.sampling import find_checkpoint, load_method

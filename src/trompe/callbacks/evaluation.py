@@ -10,7 +10,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 from trompe.errors import UserError, check_positive
 from trompe.images import to_uint8
 from trompe.methods.base import Method
-from trompe.metrics.comparison import FeatureComparison
+from trompe.metrics.base import Comparison
 from trompe.metrics.score import Score
 
 # Images generated at once. Fixed, and dealt to processes whole, because rounding depends on what
@@ -29,7 +29,7 @@ class Evaluation(pl.Callback):
         UserError: if that is not above 0.
     """
 
-    def __init__(self, metrics: Mapping[str, FeatureComparison], every_kimg: float) -> None:
+    def __init__(self, metrics: Mapping[str, Comparison], every_kimg: float) -> None:
         check_positive("callbacks.evaluation.every_kimg", every_kimg)
         self.metrics = dict(metrics)
         self.every_kimg = every_kimg
@@ -76,7 +76,7 @@ class Evaluation(pl.Callback):
 
 def evaluate(
     method: Method,
-    metrics: Mapping[str, FeatureComparison],
+    metrics: Mapping[str, Comparison],
     data: Any,
     rank: int = 0,
     world_size: int = 1,
@@ -93,6 +93,6 @@ def evaluate(
     for numbers in torch.arange(count).split(BLOCK)[rank::world_size]:
         images = to_uint8(method.sample(inputs[numbers].to(method.device)))
         for metric in metrics.values():
-            wanted = numbers < metric.n_images
-            metric.update(images[wanted.to(images.device)], numbers[wanted])
+            kept = numbers[numbers < metric.n_images]
+            metric.update(images[: len(kept)], kept, inputs[kept])
     return {name: score for metric in metrics.values() for name, score in metric.compute().items()}

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from trompe.engine.clock import Clock
@@ -68,8 +68,3 @@ class Adversarial(Method):
         step_images = self.clock.batch_size * batches
         decay = ema_decay(step_images, self.ema_half_life_kimg, images, self.ema_rampup)
         update_ema(self.generator_ema, self.generator, decay)
-
-
-def to_signed(images: Tensor) -> Tensor:
-    """uint8 images (N, C, H, W) to floats in [-1, 1], channels last."""
-    return images.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)

@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d
 from trompe.data.content_style import StyleBatch
 from trompe.engine.randomness import keyed_generator, keyed_seed
 from trompe.errors import UserError, check_count
-from trompe.images import to_uint8
+from trompe.images import to_signed, to_uint8
 from trompe.losses.perceptual import (
     ChannelStatistics,
     channel_statistics,
@@ -20,7 +20,7 @@ from trompe.losses.perceptual import (
     statistics_distance,
     total_variation,
 )
-from trompe.methods.adversarial import Adversarial, to_signed
+from trompe.methods.adversarial import Adversarial
 from trompe.methods.base import frozen
 from trompe.networks.perceptual import PerceptualNetwork
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from trompe.data.images import Batch
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import check_count
-from trompe.images import to_uint8
+from trompe.images import to_signed, to_uint8
 from trompe.losses.diffaugment import DiffAugment
 from trompe.losses.penalties import load_penalty
-from trompe.methods.adversarial import Adversarial, to_signed
+from trompe.methods.adversarial import Adversarial
 from trompe.methods.base import frozen
 
 _AT_ONCE = 64  # images of a sample grid that are made at once

@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from trompe import __version__
 from trompe.errors import UserError, check_count
 from trompe.lookup import find_function
 from trompe.metrics import measures as known_measures
+from trompe.metrics.base import Comparison
 from trompe.metrics.features import FeatureNetwork
 from trompe.metrics.marks import undefined
 from trompe.metrics.order import random_order
@@ -21,13 +20,8 @@ from trompe.metrics.reference import Reference, ReferenceData, extract, load_ref
 from trompe.metrics.score import Score, bootstrap_error
 
 
-class FeatureComparison(Metric):
+class FeatureComparison(Comparison):
     """Measures of `n_images` generated images against a reference; all uint8 (N, 1 or 3, H, W).
-
-    `prepare` once, then `update` with images and their numbers, and `compute`. The state is a
-    matrix with a row for each image, added over processes: whichever process made an image, its
-    row comes to stand at its number, so values depend neither on the number of processes nor on
-    which of them have images at all.
 
     Args:
         features: the feature network.
@@ -39,17 +33,7 @@ class FeatureComparison(Metric):
 
     Raises:
         UserError: if a measure is not known, or a count is below 2.
-
-    Attributes:
-        with_errors: whether a standard error is worked out by resampling where no formula gives it.
-        undefined: after `prepare`, why which measures have no meaning here; they are left out.
     """
-
-    is_differentiable = False
-    full_state_update = False
-
-    rows: Tensor
-    filled: Tensor
 
     def __init__(
         self,
@@ -60,24 +44,17 @@ class FeatureComparison(Metric):
         split: str = "train",
         cache_dir: Path | str | None = None,
     ) -> None:
-        super().__init__()
-        check_count("metrics: n_images", n_images, 2)
+        super().__init__(n_images, features.dim)
         check_count("metrics: n_reference", n_reference, 2)
         self.features = features
         self.measures = {
             name.rpartition(".")[2]: find_function(known_measures.__name__, "", name, "measures")
             for name in measures
         }
-        self.n_images = n_images
         self.n_reference = n_reference
         self.split = split
         self.cache_dir = cache_dir
         self.reference: Reference | None = None
-        self.data_fingerprint: str | None = None
-        self.with_errors = False
-        self.undefined: dict[str, str] = {}
-        self.add_state("rows", torch.zeros(n_images, features.dim), dist_reduce_fx="sum")
-        self.add_state("filled", torch.zeros(n_images, dtype=torch.long), dist_reduce_fx="sum")
 
     def prepare(self, data: ReferenceData) -> None:
         """Compare with images of `data` from now on, by features from the cache if it has them.
@@ -98,43 +75,36 @@ class FeatureComparison(Metric):
         }
         self.undefined = {name: why for name, why in reasons.items() if why is not None}
 
-    def update(self, images: Tensor, numbers: Tensor) -> None:
-        """Take generated images into account.
+    def measure_rows(self, images: Tensor, inputs: Tensor | None) -> Tensor:
+        """The features of the images."""
+        return self.features(images)
 
-        Args:
-            images: uint8 (N, 1 or 3, H, W); an empty batch changes nothing.
-            numbers: (N,), which of the `n_images` they are.
-        """
-        if len(images) == 0:
-            return
-        numbers = numbers.to(self.rows.device)
-        self.rows[numbers] = self.features(images)
-        self.filled[numbers] += 1
-
-    def compute(self) -> dict[str, Score]:
-        """The scores by their names in a record, e.g. ``fd_efflite0``.
+    def scores(self, rows: Tensor) -> dict[str, Score]:
+        """The measures of all images' features.
 
         Raises:
             UserError: if a measure needs more images.
-            RuntimeError: if an image is missing or was given twice, or nothing was prepared.
+            RuntimeError: if nothing was prepared.
         """
-        if self.reference is None or not bool((self.filled == 1).all()):
-            missing = int((self.filled != 1).sum())
-            raise RuntimeError(f"{missing} images are missing or double, or nothing is prepared")
-        generated = self.rows.cpu()
+        if self.reference is None:
+            raise RuntimeError("nothing is prepared")
         scores = {}
         for name, function in self.measures.items():
             if name in self.undefined:
                 continue
             measure = partial(function, self.reference)
             try:
-                score = measure(generated)
+                score = measure(rows)
             except ValueError as error:
                 raise UserError(f"metrics: {name}: {error}") from error
             if self.with_errors and score.standard_error is None:
-                score = score._replace(standard_error=bootstrap_error(measure, generated))
+                score = score._replace(standard_error=bootstrap_error(measure, rows))
             scores[self.features.record_name(name)] = score
         return scores
+
+    def undefined_names(self) -> dict[str, str]:
+        """`undefined` by the names in a record."""
+        return {self.features.record_name(name): why for name, why in self.undefined.items()}
 
     def directions(self) -> dict[str, str]:
         """Which is better of each value, ``"higher"`` or ``"lower"``, by its name in a record."""

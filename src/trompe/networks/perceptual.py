@@ -4,12 +4,15 @@ Unlike a metric's feature network, gradients flow through to the images, which k
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import relu
 from torchvision.models import VGG19_Weights
 
+from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 from trompe.networks.deviations import load_deviations
 from trompe.networks.pretrained import EfficientNetLite0Layers, FrozenNetwork
@@ -191,3 +194,49 @@ class VGG19(PerceptualNetwork):
             features = module(features)
             if isinstance(module, nn.ReLU):
                 yield next(names), features
+
+
+class RandomConvPerceptual(PerceptualNetwork):
+    """Random convolutions: no network was ever trained against it, and it needs no weights.
+
+    Enough to tell which places of a picture are alike: of 16 photographs stylised after two
+    paintings, the self-similarity of ``conv3`` finds the right one in 88 and 94 % of the cases, and
+    that of EfficientNet-Lite0's ``b13`` in 88 and 88 %.
+
+    Layers: ``conv1`` to ``conv5``, each after its ReLU, with strides 1, 2, 4, 8 and 16.
+
+    Args:
+        style_layers: see `PerceptualNetwork`.
+        content_layers: see `PerceptualNetwork`.
+        width: channels of the first layer, twice as many in each that follows.
+        seed: of the weights.
+    """
+
+    KNOWN = tuple(f"conv{number}" for number in range(1, 6))
+
+    def __init__(
+        self,
+        style_layers: Iterable[str] = (),
+        content_layers: Iterable[str] = ("conv3", "conv4"),
+        width: int = 32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__("random_conv", style_layers, content_layers, self.KNOWN)
+        count = self.KNOWN.index(self.layers[-1]) + 1
+        channels = [3, *(width * 2**number for number in range(count))]
+        self.convolutions = nn.ModuleList(
+            nn.utils.skip_init(
+                nn.Conv2d, a, b, 3, 2 if i else 1, 1, bias=False, padding_mode="reflect"
+            )
+            for i, (a, b) in enumerate(pairwise(channels))
+        )
+        generator = keyed_generator(seed, "random features")
+        for convolution in self.convolutions:
+            nn.init.kaiming_normal_(convolution.weight, generator=generator)  # type: ignore[arg-type]
+        self.freeze()
+
+    def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """See `PerceptualNetwork`."""
+        for name, convolution in zip(self.KNOWN, self.convolutions, strict=False):
+            images = relu(convolution(images))
+            yield name, images

@@ -1,0 +1,101 @@
+"""What metrics of generated images share: a row of numbers for each image, whoever made it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from trompe.errors import check_count
+from trompe.metrics.score import Score
+
+
+class Comparison(Metric):
+    """Numbers about `n_images` generated images.
+
+    `prepare` once, then `update` with images and their numbers, and `compute`. The state is a
+    matrix with a row for each image, added over processes: whichever process made an image, its
+    row comes to stand at its number, so values depend neither on the number of processes nor on
+    which of them have images at all.
+
+    Args:
+        n_images: how many images to generate.
+        columns: numbers kept of each.
+
+    Raises:
+        UserError: if `n_images` is below 2.
+
+    Attributes:
+        with_errors: whether a standard error is worked out by resampling where no formula gives it.
+        undefined: after `prepare`, why which measures have no meaning here; they are left out.
+        data_fingerprint: after `prepare`, hash of the data.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+
+    rows: Tensor
+    filled: Tensor
+
+    def __init__(self, n_images: int, columns: int) -> None:
+        super().__init__()
+        check_count("metrics: n_images", n_images, 2)
+        self.n_images = n_images
+        self.data_fingerprint: str | None = None
+        self.with_errors = False
+        self.undefined: dict[str, str] = {}
+        self.add_state("rows", torch.zeros(n_images, columns), dist_reduce_fx="sum")
+        self.add_state("filled", torch.zeros(n_images, dtype=torch.long), dist_reduce_fx="sum")
+
+    def prepare(self, data: Any) -> None:
+        """Compare with images of `data` from now on.
+
+        Raises:
+            UserError: if they are too few or of the wrong kind.
+        """
+        raise NotImplementedError
+
+    def measure_rows(self, images: Tensor, inputs: Tensor | None) -> Tensor:
+        """The numbers (N, columns) of images uint8 (N, 1 or 3, H, W), made from `inputs`."""
+        raise NotImplementedError
+
+    def scores(self, rows: Tensor) -> dict[str, Score]:
+        """The scores of all images' numbers (n_images, columns), by their names in a record."""
+        raise NotImplementedError
+
+    def directions(self) -> dict[str, str]:
+        """Which is better of each value, ``"higher"`` or ``"lower"``, by its name in a record."""
+        raise NotImplementedError
+
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """The protocol of each value in a record, by its name."""
+        raise NotImplementedError
+
+    def undefined_names(self) -> dict[str, str]:
+        """`undefined` by the names in a record."""
+        return {}
+
+    def update(self, images: Tensor, numbers: Tensor, inputs: Tensor | None = None) -> None:
+        """Take generated images into account.
+
+        Args:
+            images: uint8 (N, 1 or 3, H, W); an empty batch changes nothing.
+            numbers: (N,), which of the `n_images` they are.
+            inputs: (N, ...), what each was made from, where it was a method that made them.
+        """
+        if len(images) == 0:
+            return
+        numbers = numbers.to(self.rows.device)
+        self.rows[numbers] = self.measure_rows(images, inputs)
+        self.filled[numbers] += 1
+
+    def compute(self) -> dict[str, Score]:
+        """The scores by their names in a record, e.g. ``fd_efflite0``.
+
+        Raises:
+            UserError: if a measure needs more images.
+            RuntimeError: if an image is missing or was given twice.
+        """
+        if not bool((self.filled == 1).all()):
+            raise RuntimeError(f"{int((self.filled != 1).sum())} images are missing or double")
+        return self.scores(self.rows.cpu())

@@ -1,0 +1,191 @@
+"""Stylised pictures against the content and the style that each of them was made of.
+
+A measure is a module from pictures, contents and styles, float (N, 3, H, W) in [-1, 1], to a number
+for each, (N,); less is better of all of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from trompe import __version__
+from trompe.errors import UserError
+from trompe.images import to_signed
+from trompe.losses.perceptual import (
+    channel_statistics,
+    self_similarity,
+    self_similarity_distance,
+)
+from trompe.metrics.base import Comparison
+from trompe.metrics.score import Score
+from trompe.networks.perceptual import PerceptualNetwork
+
+# A map's positions are compared each with each: coarser maps than this keep that affordable.
+_POSITIONS = 16
+_AT_ONCE = 16  # pictures in a pass
+
+
+class PairMeasure(nn.Module):
+    """What pair measures share.
+
+    Args:
+        name: in a record.
+        protocol: what the values depend on, for the card.
+    """
+
+    def __init__(self, name: str, protocol: dict[str, Any]) -> None:
+        super().__init__()
+        self.name = name
+        self.protocol = protocol
+
+    def forward(self, picture: Tensor, content: Tensor, style: Tensor) -> Tensor:
+        """A number (N,) for each picture; all three (N, 3, H, W) in [-1, 1]."""
+        raise NotImplementedError
+
+
+class ContentStructure(PairMeasure):
+    """How much of the content's structure is lost: the distance of patch self-similarities.
+
+    Which places of a picture are alike does not change with its colours and strokes (Kolkin et al.
+    2019, https://arxiv.org/abs/1904.12785, sec. 2.3, eq. 7; as a measure: the CF-SD of Wang et
+    al. 2023, https://arxiv.org/abs/2304.05139). Recorded as ``content_<network>``; between 0 and 2.
+
+    Args:
+        network: whose content layers are compared; of use only if it was not trained against.
+    """
+
+    def __init__(self, network: PerceptualNetwork) -> None:
+        layers = network.content_layers
+        super().__init__(f"content_{network.name}", _protocol(network, layers))
+        self.network = network
+        self.layers = layers
+
+    def forward(self, picture: Tensor, content: Tensor, style: Tensor) -> Tensor:
+        """See `PairMeasure`."""
+        made, wanted = (self.network(images, self.layers) for images in (picture, content))
+        distances = []
+        for name in self.layers:
+            pairs = zip(*(_similarity(maps[name]).split(1) for maps in (made, wanted)), strict=True)
+            distances.append(torch.stack([self_similarity_distance(*pair) for pair in pairs]))
+        return torch.stack(distances).mean(0)
+
+
+class StyleError(PairMeasure):
+    """How far the statistics of a network's channels are from those of the style.
+
+    The squared distance of means and standard deviations relative to the style's own size, a mean
+    over the layers (Huang and Belongie 2017, https://arxiv.org/abs/1703.06868, eq. 13, without
+    units). Recorded as ``style_<network>``; 0 for the style itself.
+
+    Args:
+        network: whose style layers are compared; they should not have been trained against.
+    """
+
+    def __init__(self, network: PerceptualNetwork) -> None:
+        layers = network.style_layers
+        super().__init__(f"style_{network.name}", _protocol(network, layers))
+        self.network = network
+        self.layers = layers
+
+    def forward(self, picture: Tensor, content: Tensor, style: Tensor) -> Tensor:
+        """See `PairMeasure`."""
+        made, wanted = (self.network(images, self.layers) for images in (picture, style))
+        errors = []
+        for name in self.layers:
+            ours, theirs = (torch.cat(channel_statistics(m[name]), 1) for m in (made, wanted))
+            errors.append((ours - theirs).square().sum(1) / theirs.square().sum(1))
+        return torch.stack(errors).mean(0)
+
+
+class PairComparison(Comparison):
+    """Means of pair measures over the first `n_images` held-out pairs of content and style.
+
+    For methods that make a picture of two. The standard errors are those of a mean.
+
+    Args:
+        measures: of each picture, by any names.
+        n_images: pictures, each of another pair.
+
+    Raises:
+        UserError: if there are none.
+    """
+
+    def __init__(self, measures: Mapping[str, PairMeasure], n_images: int) -> None:
+        super().__init__(n_images, len(measures))
+        self.measures = nn.ModuleList(measures.values())
+        self.names = [measure.name for measure in measures.values()]
+        self._cards = {m.name: (type(m).__name__, m.protocol) for m in measures.values()}
+
+    def prepare(self, data: Any) -> None:
+        """Say of what data the pairs are.
+
+        Raises:
+            UserError: if they are not pairs of content and style.
+        """
+        if not hasattr(data, "contents"):
+            names = ", ".join(self.names)
+            raise UserError(
+                f"metrics: {names} compare pictures with the content and style that a run made "
+                "them of: choose others here"
+            )
+        self.data_fingerprint = data.fingerprint
+
+    @torch.no_grad()
+    def measure_rows(self, images: Tensor, inputs: Tensor | None) -> Tensor:
+        """The measures of the images, made from pairs uint8 (N, 2, 3, H, W)."""
+        assert inputs is not None
+        found = []
+        with torch.autocast(images.device.type, enabled=False):
+            parts = zip(
+                images.split(_AT_ONCE), inputs.to(images.device).split(_AT_ONCE), strict=True
+            )
+            for some, pairs in parts:
+                three = [to_signed(part) for part in (some, *pairs.unbind(1))]
+                values = [measure(*three) for measure in self.measures]
+                found.append(torch.stack(values, 1))
+        return torch.cat(found)
+
+    def scores(self, rows: Tensor) -> dict[str, Score]:
+        """Mean and standard error of each measure."""
+        deviations, means = torch.std_mean(rows.double(), 0)
+        return {
+            name: Score(float(mean), float(deviation) / self.n_images**0.5)
+            for name, mean, deviation in zip(self.names, means, deviations, strict=True)
+        }
+
+    def directions(self) -> dict[str, str]:
+        """Less is better of each value."""
+        return dict.fromkeys(self.names, "lower")
+
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """The protocol of each value in a record, by its name."""
+        common = {
+            "n_images": self.n_images,
+            "split": "validation",
+            "data": self.data_fingerprint,
+            "version": __version__,
+        }
+        return {
+            name: {"measure": measure, "better": "lower", **protocol, **common}
+            for name, (measure, protocol) in self._cards.items()
+        }
+
+
+def _protocol(network: PerceptualNetwork, layers: Sequence[str]) -> dict[str, Any]:
+    return {
+        "features": f"{network.name}: {', '.join(layers)}",
+        "features_sha256": network.fingerprint,
+    }
+
+
+def _similarity(maps: Tensor) -> Tensor:
+    """Self-similarity of maps (N, C, H, W), pooled to 16 positions a side at most.
+
+    What all places have in common is taken away first, or nothing would be unlike anything.
+    """
+    sides = (min(maps.shape[2], _POSITIONS), min(maps.shape[3], _POSITIONS))
+    pooled = adaptive_avg_pool2d(maps, sides)
+    return self_similarity(pooled - pooled.mean((2, 3), keepdim=True))
