@@ -44,18 +44,14 @@ class StyleTransformer(nn.Module):
             nn.ReLU(),
             nn.Linear(bottleneck, sum(self.sizes)),
         )
-        self._initialise()
-
-    @torch.no_grad()
-    def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         # Every style begins near plain normalisation: scale 1, shift 0.
-        self.predictor[-1].weight.mul_(0.1)  # type: ignore[operator]
-        self.last.weight.mul_(0.1)
+        for weight in (self.predictor[-1].weight, self.last.weight):
+            weight.data.mul_(0.1)  # type: ignore[operator]
 
     def predict(self, style: Tensor) -> Tensor:
         """Normalisation parameters (N, P) for descriptions of styles (N, style_dim)."""
@@ -73,6 +69,24 @@ class StyleTransformer(nn.Module):
             features = interpolate(features, scale_factor=2.0, mode="nearest")
             features = relu(layer(features, next(pairs)))
         return torch.tanh(self.last(features))
+
+
+class OneStyleTransformer(StyleTransformer):
+    """The same network for one style, whose parameters are simply learned.
+
+    Args:
+        width: see `StyleTransformer`.
+        blocks: see `StyleTransformer`.
+    """
+
+    def __init__(self, width: int = 32, blocks: int = 5) -> None:
+        super().__init__(1, width, blocks, 1)
+        self.predictor = nn.Sequential()
+        self.parameters_learned = nn.Parameter(torch.zeros(1, sum(self.sizes)))
+
+    def predict(self, style: Tensor) -> Tensor:
+        """The one style's parameters (N, P), whatever `style` (N, ...) is."""
+        return self.parameters_learned.expand(len(style), -1)
 
 
 class Residual(nn.Module):

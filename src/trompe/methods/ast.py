@@ -1,0 +1,114 @@
+"""Style of a collection: Sanakoyeu et al. 2018, https://arxiv.org/abs/1807.10201."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from trompe.data.content_style import StyleBatch
+from trompe.images import to_signed
+from trompe.losses.perceptual import content_loss
+from trompe.methods.adversarial import Adversarial
+from trompe.methods.base import frozen
+from trompe.methods.style import StyleTransfer, weighted
+
+
+class AST(StyleTransfer, Adversarial):
+    """An encoder and decoder against a discriminator that knows all of one artist's pictures.
+
+    No pretrained network: content is what the encoder itself sees (sec. 3.2). The style pictures of
+    the data are the one style, together.
+
+    Args:
+        generator: has `encode` and `decode`.
+        discriminator: images to a list of logits, one tensor for each of its predictions.
+        weights: of the generator's losses: content, pooled, adversarial.
+        target_success: share of pictures that the discriminator should get right; below it, it is
+            trained, and otherwise the generator.
+        success_memory: how much of the running share each batch leaves as it is.
+        common: see `Adversarial`.
+    """
+
+    use = "trompe stylize run={run} content=<picture or folder>"
+    takes_style = False
+    success: Tensor
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        weights: Mapping[str, float],
+        target_success: float,
+        success_memory: float,
+        **common: Any,
+    ) -> None:
+        super().__init__(generator, discriminator, **common)
+        self.weights = dict(weights)
+        self.target_success = target_success
+        self.success_memory = success_memory
+        self.register_buffer("success", torch.tensor(target_success))
+
+    def training_step(self, batch: StyleBatch, batch_idx: int) -> None:
+        """A step of the discriminator if it is too often wrong, else one of the generator."""
+        optimizers: Any = self.optimizers()
+        generator_optimizer, discriminator_optimizer = optimizers
+        content, style = to_signed(batch.content), to_signed(batch.style)
+        generator: Any = self.generator
+
+        if self.success < self.target_success:
+            # Discriminator: max_D  E[log D(y)] + E[log(1 - D(G(x)))] + E[log(1 - D(x))]
+            with torch.no_grad():
+                fake = generator(content, None)
+            real_logits, fake_logits, photo_logits = (
+                self.discriminator(images) for images in (style, fake, content)
+            )
+            negatives = [torch.cat(pair) for pair in zip(fake_logits, photo_logits, strict=True)]
+            loss = total(map(self.loss.discriminator, real_logits, negatives))
+            self.track("loss/discriminator", loss)
+            self.track_values("logits/real", flat(real_logits))
+            self.track_values("logits/fake", flat(fake_logits))
+            right = [flat(real_logits) > 0, flat(fake_logits) < 0, flat(photo_logits) < 0]
+            self.remember(torch.cat(right))
+            self.step(discriminator_optimizer, loss)
+        else:
+            # Generator: min_G  |E(G(x)) - E(x)|^2 + |T(G(x)) - T(x)|^2 - E[log D(G(x))]
+            with frozen(self.discriminator):
+                features = generator.encode(content)
+                fake = generator.decode(features)
+                logits = self.discriminator(fake)
+                losses = {
+                    "content": content_loss(generator.encode(fake), features),
+                    "pooled": content_loss(avg_pool2d(fake, 8), avg_pool2d(content, 8)),
+                    "adversarial": total(self.loss.generator(x) for x in logits),
+                }
+                loss = weighted(losses, self.weights, self.track)
+                self.track("loss/generator", loss)
+                self.remember(flat(logits) < 0)
+                self.step(generator_optimizer, loss)
+            self.average_generator()
+        self.clock.advance()
+
+    def remember(self, right: Tensor) -> None:
+        """Take into the running share which pictures the discriminator got right, everywhere."""
+        share = right.float().mean()
+        if torch.distributed.is_initialized():
+            torch.distributed.all_reduce(share)
+            share /= torch.distributed.get_world_size()
+        self.success.lerp_(share, 1 - self.success_memory)
+        self.track("success", self.success)
+
+    def parameters_of(self, style: Tensor) -> Tensor:
+        """None: there is one style."""
+        return self.generator_ema.predict(style)
+
+
+def total(values: Iterable[Tensor]) -> Tensor:
+    """Of scalars."""
+    return torch.stack(list(values)).sum()
+
+
+def flat(logits: Iterable[Tensor]) -> Tensor:
+    """All predictions' logits in one row."""
+    return torch.cat([x.flatten() for x in logits])

@@ -1,0 +1,117 @@
+"""Feed-forward style transfer of one style: Johnson et al. 2016, https://arxiv.org/abs/1603.08155."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trompe.data.content_style import StyleBatch
+from trompe.engine.clock import Clock
+from trompe.engine.ema import ema_decay, update_ema
+from trompe.errors import UserError
+from trompe.images import to_signed
+from trompe.losses.perceptual import total_variation
+from trompe.methods.style import Perception, StyleTransfer, shift_seed, weighted
+from trompe.networks.perceptual import PerceptualNetwork
+
+
+class Johnson(StyleTransfer):
+    """A transformer network trained for one style picture by perceptual losses alone (sec. 3).
+
+    The style picture is the middle of one of the training styles, and is kept in the checkpoint.
+
+    Args:
+        generator: from contents and its own parameters to pictures.
+        perceptual: the network in whose features content and style are compared.
+        weights: of the losses: content, gram, statistics, total_variation.
+        style_index: which of the training style pictures.
+        resolution: side of the style picture, pixels.
+        optimizer: makes the optimiser from parameters and `lr`.
+        lr: learning rate.
+        ema_half_life_kimg: half-life of the averaged generator, thousands of images.
+        ema_rampup: the half-life is at most this fraction of the images seen.
+        clock: the image clock.
+        seed: the experiment's seed.
+    """
+
+    use = "trompe stylize run={run} content=<picture or folder>"
+    takes_style = False
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        perceptual: PerceptualNetwork,
+        weights: Mapping[str, float],
+        style_index: int,
+        resolution: int,
+        optimizer: Callable[..., Optimizer],
+        lr: float,
+        ema_half_life_kimg: float,
+        ema_rampup: float,
+        *,
+        clock: Clock,
+        seed: int,
+    ) -> None:
+        super().__init__(clock, seed)
+        self.generator = generator
+        self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
+        self.perception = Perception(perceptual)
+        self.weights = dict(weights)
+        self.style_index = style_index
+        self.make_optimizer = optimizer
+        self.lr = lr
+        self.ema_half_life_kimg = ema_half_life_kimg
+        self.ema_rampup = ema_rampup
+        self.register_buffer("style", torch.zeros(3, resolution, resolution, dtype=torch.uint8))
+        self._targets: Any = None
+        self.to(memory_format=torch.channels_last)
+
+    def setup(self, stage: str) -> None:
+        """Take the style picture from the data.
+
+        Raises:
+            UserError: if there are not so many.
+        """
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        pictures = data.style.split_size("train") // data.style.squares
+        if not 0 <= self.style_index < pictures:
+            raise UserError(
+                f"model.style_index={self.style_index}: there are {pictures} training style "
+                f"pictures, 0 to {pictures - 1}"
+            )
+        chosen = data.styles("train", self.style_index + 1)[self.style_index]
+        self.get_buffer("style").copy_(chosen)
+
+    def configure_optimizers(self) -> Optimizer:
+        """One, of the generator."""
+        return self.make_optimizer(self.generator.parameters(), lr=self.lr)
+
+    def training_step(self, batch: StyleBatch, batch_idx: int) -> None:
+        """min_G  content + style (eq. 1 to 5) + total variation."""
+        optimizer: Any = self.optimizers()
+        if self._targets is None:
+            self._targets = self.perception.describe(to_signed(self.get_buffer("style")[None]))[0]
+        generator: Any = self.generator
+        content = to_signed(batch.content)
+        fake = generator(content, generator.predict(content))
+        losses = self.perception.losses(fake, content, self._targets, shift_seed(self))
+        losses["total_variation"] = total_variation(fake)
+        loss = weighted(losses, self.weights, self.track)
+        self.track("loss/generator", loss)
+        self.step(optimizer, loss)
+        seen = self.clock.images + self.clock.batch_size
+        step, half_life = self.clock.batch_size, self.ema_half_life_kimg
+        decay = ema_decay(step, half_life, seen, self.ema_rampup)
+        update_ema(self.generator_ema, self.generator, decay)
+        self.clock.advance()
+
+    def draw_styles(self, data: Any, count: int) -> Tensor:
+        """The one style, again and again."""
+        return self.get_buffer("style").cpu().expand(count, -1, -1, -1)
+
+    def parameters_of(self, style: Tensor) -> Tensor:
+        """Those of the one style."""
+        return self.generator_ema.predict(style)
