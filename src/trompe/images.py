@@ -2,7 +2,9 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -44,12 +46,20 @@ def make_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> Tenso
     return grid
 
 
-def save_picture(picture: Image.Image, path: Path) -> None:
+def save_picture(picture: Image.Image, path: Path, **options: Any) -> None:
     """Write a picture atomically, making its folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    picture.save(temporary)
+    picture.save(temporary, **options)
     os.replace(temporary, path)
+
+
+def save_animation(
+    frames: Sequence[Image.Image], path: Path, duration: int | Sequence[int]
+) -> None:
+    """Write frames as a GIF that runs for ever, each shown for its `duration` in milliseconds."""
+    others = {"save_all": True, "append_images": frames[1:], "loop": 0}
+    save_picture(frames[0], path, duration=duration, **others)
 
 
 def save_grid(images: Tensor, path: Path, columns: int | None = None) -> None:

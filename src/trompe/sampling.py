@@ -18,7 +18,7 @@ from trompe.engine.checkpoint import load_checkpoint
 from trompe.engine.clock import Clock
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError, check_count, check_positive
-from trompe.images import make_grid, save_grid, save_picture, to_picture, to_uint8
+from trompe.images import make_grid, save_animation, save_grid, save_picture, to_picture, to_uint8
 from trompe.methods.base import Method
 from trompe.runs.folder import RunFolder, open_run
 
@@ -179,10 +179,4 @@ def write_interpolation(method: Any, keyframes: Tensor, cfg: DictConfig, folder:
     pictures = [to_picture(make_grid(image[None])) for image in images]
     size = (pictures[0].width * scale, pictures[0].height * scale)
     enlarged = [p.resize(size, Image.Resampling.BICUBIC).convert("RGB") for p in pictures]
-    enlarged[0].save(
-        folder / "interpolation.gif",
-        save_all=True,
-        append_images=enlarged[1:],
-        duration=round(1000 / cfg.interpolation.fps),
-        loop=0,
-    )
+    save_animation(enlarged, folder / "interpolation.gif", round(1000 / cfg.interpolation.fps))

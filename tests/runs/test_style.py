@@ -48,6 +48,32 @@ def test_killed_and_resumed_equals_uninterrupted(trompe: Trompe) -> None:
     assert card["values"]["fd_random_conv"]["value"] == values(whole)[-1]["fd_random_conv"]
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        ["model=johnson", "data.resolution=32", "model.generator.blocks=1"],
+        [
+            "model=ast",
+            "data.resolution=32",
+            "model.generator.blocks=1",
+            "model.discriminator.width=4",
+        ],
+    ],
+)
+def test_methods_of_one_style_resume_exactly(trompe: Trompe, model: list[str]) -> None:
+    others = [o for o in TINY_STYLE if not o.startswith(("model", "data.resolution", "metrics"))]
+    arguments = ["train", *others, *model, "model.generator.width=4", "metrics=[]"]
+    arguments += ["tick_kimg=0.08", "kimg=0.24"]
+    trompe(*arguments, "name=whole")
+    whole = trompe.runs()[-1]
+    killed = trompe.stop_after(1, signal.SIGKILL, *arguments, "name=killed")
+    trompe("train", f"run={killed.path}")
+    a, b = load(whole.last_checkpoint), load(killed.last_checkpoint)
+    assert a["clock"] == {"images": 240}
+    assert difference({k: a[k] for k in RESULT}, {k: b[k] for k in RESULT}) is None
+    assert values(whole) == values(killed)
+
+
 def test_two_processes_equal_one(trompe: Trompe) -> None:
     # A large eps, or Adam makes whole steps of what is only rounding in gradients near zero.
     gently = ["+model.optimizer.eps=0.01", "model.optimizer.lr=1e-4"]

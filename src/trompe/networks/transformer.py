@@ -6,9 +6,11 @@ normalisation and upsampling by repetition; Ghiasi et al. 2017, https://arxiv.or
 sec. 3, for predicting its parameters from the style image.
 """
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import instance_norm, interpolate, relu
+from torch.nn.functional import batch_norm, instance_norm, interpolate, relu
 
 
 class StyleTransformer(nn.Module):
@@ -26,7 +28,7 @@ class StyleTransformer(nn.Module):
     ) -> None:
         super().__init__()
         wide = 4 * width
-        self.down = nn.ModuleList(
+        self.down: Any = nn.ModuleList(
             [
                 Layer(3, width, 9),
                 Layer(width, 2 * width, 3, stride=2),
@@ -34,7 +36,7 @@ class StyleTransformer(nn.Module):
             ]
         )
         self.blocks = nn.ModuleList(Residual(wide) for _ in range(blocks))
-        self.up = nn.ModuleList([Layer(wide, 2 * width, 3), Layer(2 * width, width, 3)])
+        self.up: Any = nn.ModuleList([Layer(wide, 2 * width, 3), Layer(2 * width, width, 3)])
         self.last = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
         layers = [module for module in self.modules() if isinstance(module, Layer)]
         self.sizes = [2 * layer.channels for layer in layers]
@@ -114,6 +116,29 @@ class Layer(nn.Module):
         )
 
     def forward(self, features: Tensor, parameters: Tensor) -> Tensor:
-        """Features (N, C, H, W) normalised, scaled by 1 + the first C parameters, and shifted."""
+        """Features (N, C, H', W') of features (N, C', H, W) and parameters (N, 2 C)."""
+        return self.normalise(self.convolution(features), parameters)
+
+    def normalise(
+        self, features: Tensor, parameters: Tensor, moments: "Moments | None" = None
+    ) -> Tensor:
+        """Features normalised, scaled by 1 + the first C parameters, and shifted by the others.
+
+        Args:
+            features: (N, C, H, W).
+            parameters: (N, 2 C).
+            moments: of the whole picture, where the features are a part of it.
+        """
         scale, shift = parameters.to(features.dtype)[..., None, None].chunk(2, 1)
-        return instance_norm(self.convolution(features)) * (1 + scale) + shift
+        if moments is None:
+            normal = instance_norm(features)
+        else:
+            normal = batch_norm(features, moments.mean.float(), moments.variance.float())
+        return normal * (1 + scale) + shift
+
+
+class Moments(NamedTuple):
+    """Mean and variance (C,) of each channel over a picture."""
+
+    mean: Tensor
+    variance: Tensor

@@ -1,0 +1,1 @@
+"""What gives pictures a style: a trained run, or the optimisation of the picture itself."""

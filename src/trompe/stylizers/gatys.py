@@ -1,0 +1,110 @@
+"""Optimisation of the picture itself: Gatys et al. 2016, "Image Style Transfer Using CNNs"."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from trompe.engine.randomness import keyed_seed
+from trompe.errors import check_count
+from trompe.losses.perceptual import ChannelStatistics, total_variation
+from trompe.methods.style import Perception, StyleTarget
+from trompe.networks.perceptual import PerceptualNetwork
+
+
+class Gatys:
+    """No training: every picture is optimised, from the content on (sec. 2.3). See `Stylizer`.
+
+    A style is the Gram matrices and the channels' statistics of all style layers; a mix of styles
+    is the mean of these.
+
+    Args:
+        perceptual: the network in whose features content and style are compared.
+        weights: of the losses: content, gram, statistics, total_variation.
+        optimizer: makes the optimiser from parameters: Adam, or L-BFGS as in the paper.
+        steps: of the optimiser.
+        seed: of the few pixels by which pictures are moved before they are looked at.
+
+    Raises:
+        UserError: if there are no steps.
+    """
+
+    takes_style = True
+
+    def __init__(
+        self,
+        perceptual: PerceptualNetwork,
+        weights: Mapping[str, float],
+        optimizer: Callable[..., Optimizer],
+        steps: int,
+        seed: int,
+    ) -> None:
+        check_count("stylizer.steps", steps)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.perception = Perception(perceptual.to(self.device))
+        self.weights = dict(weights)
+        self.make_optimizer = optimizer
+        self.steps = steps
+        self.seed = seed
+        self.name = f"optimisation, {steps} steps"
+
+    def describe(self, style: Tensor) -> Tensor:
+        """Gram matrix, means and deviations of layer after layer, in one row."""
+        targets, _ = self.perception.describe(style)
+        return torch.cat(
+            [x.flatten(1) for t in targets.values() for x in (t.gram, *t.statistics)], 1
+        )
+
+    def render(self, content: Tensor, style: Tensor | None, strength: float) -> Tensor:
+        """See `Stylizer`; the style's weight is multiplied by the strength."""
+        assert style is not None
+        targets = self._targets(content, style)
+        picture = content.clone(memory_format=torch.contiguous_format).requires_grad_()
+        optimizer: Any = self.make_optimizer([picture])
+        # Without a style the content stays as it is: what smooths strokes must not smooth it.
+        of_style = ("gram", "statistics", "total_variation")
+        weights = {k: v * (strength if k in of_style else 1) for k, v in self.weights.items()}
+        bar = tqdm(total=self.steps, unit="step", leave=False, disable=None)
+        for step in range(self.steps):
+            seed = keyed_seed(self.seed, "shift", step)
+            optimizer.step(partial(self._loss, picture, content, targets, weights, seed))
+            with torch.no_grad():
+                picture.clamp_(-1, 1)
+            bar.update()
+        bar.close()
+        return picture.detach()
+
+    def _targets(self, content: Tensor, style: Tensor) -> dict[str, StyleTarget]:
+        """A style's row as the losses want it."""
+        network = self.perception.network
+        with torch.no_grad():
+            maps = network(content[..., :16, :16], network.style_layers)
+        sizes = [size for m in maps.values() for size in (m.shape[1] ** 2, m.shape[1], m.shape[1])]
+        parts = iter(style.split(sizes, 1))
+        targets = {}
+        for name, features in maps.items():
+            gram, mean, std = (next(parts) for _ in range(3))
+            count = features.shape[1]
+            statistics = ChannelStatistics(mean, std)
+            targets[name] = StyleTarget(gram.view(1, count, count), statistics)
+        return targets
+
+    def _loss(
+        self,
+        picture: Tensor,
+        content: Tensor,
+        targets: Mapping[str, StyleTarget],
+        weights: Mapping[str, float],
+        seed: int,
+    ) -> Tensor:
+        """The loss (eq. 7), with gradients."""
+        picture.grad = None
+        losses = self.perception.losses(picture, content, targets, seed)
+        losses["total_variation"] = total_variation(picture)
+        loss = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
+        loss.backward()
+        return loss.detach()

@@ -1,0 +1,110 @@
+"""Measures of pictures against the content and style that they were made of."""
+
+from types import SimpleNamespace
+
+import pytest
+import skimage
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
+
+from trompe.data.painter import PaintedSource
+from trompe.errors import UserError
+from trompe.images import to_signed
+from trompe.metrics.pairs import ContentStructure, PairComparison, StyleError
+from trompe.networks.perceptual import EfficientNetLite0Perceptual, RandomConvPerceptual
+
+
+def tensor(picture: Image.Image) -> Tensor:
+    small = picture.convert("RGB").resize((96, 96))
+    return (
+        torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8)
+        .view(96, 96, 3)
+        .permute(2, 0, 1)
+    )
+
+
+@pytest.fixture(scope="module")
+def photographs() -> Tensor:
+    names = ("astronaut", "coffee", "chelsea", "rocket")
+    return torch.stack([tensor(Image.fromarray(getattr(skimage.data, n)())) for n in names])
+
+
+@pytest.fixture(scope="module")
+def paintings() -> Tensor:
+    return torch.stack([tensor(Image.fromarray(PaintedSource(5, 96, 0).read(i))) for i in range(4)])
+
+
+@pytest.fixture(scope="module")
+def content() -> ContentStructure:
+    return ContentStructure(RandomConvPerceptual())
+
+
+@pytest.fixture(scope="module")
+def style() -> StyleError:
+    return StyleError(EfficientNetLite0Perceptual(["b1", "b5e"], []))
+
+
+def test_content_is_told_by_structure_and_not_by_colour(
+    content: ContentStructure, photographs: Tensor, paintings: Tensor
+) -> None:
+    photos = to_signed(photographs)
+    nothing = photos[:1]
+    torch.testing.assert_close(content(photos, photos, nothing), torch.zeros(4), atol=1e-6, rtol=0)
+    tinted = (photos * torch.tensor([0.5, 0.8, 0.6])[:, None, None] - 0.1).flip(1)
+    blurred = interpolate(avg_pool2d(photos, 8), scale_factor=8.0)
+    others = photos.roll(1, 0)
+    changes = [content(x, photos, nothing) for x in (tinted, blurred, to_signed(paintings), others)]
+    assert all(bool((change > 0).all() and (change < 2).all()) for change in changes)
+    # Colours hardly count; losing detail counts for less than being another picture.
+    assert changes[0].mean() < 0.4 * changes[3].mean()
+    assert changes[1].mean() < changes[2].mean()
+
+
+def test_style_is_told_by_statistics_and_not_by_place(
+    style: StyleError, photographs: Tensor, paintings: Tensor
+) -> None:
+    painted, nothing = to_signed(paintings), to_signed(photographs)
+    torch.testing.assert_close(style(painted, nothing, painted), torch.zeros(4), atol=1e-9, rtol=0)
+    same = style(painted.flip(3), nothing, painted)
+    other = style(painted.roll(1, 0), nothing, painted)
+    assert same.mean() < 0.2 * other.mean()
+    # By hand, for one layer: relative squared distance of means and deviations.
+    maps = [style.network(x)["b1"][:1].flatten(2) for x in (nothing, painted)]
+    ours, theirs = (torch.cat([m.mean(2), (m.var(2, correction=0) + 1e-5).sqrt()], 1) for m in maps)
+    expected = (ours - theirs).square().sum() / theirs.square().sum()
+    alone = StyleError(EfficientNetLite0Perceptual(["b1"], []))
+    torch.testing.assert_close(alone(nothing, nothing, painted)[0], expected)
+
+
+def test_means_errors_and_any_division_of_the_work(
+    content: ContentStructure, style: StyleError, photographs: Tensor, paintings: Tensor
+) -> None:
+    pairs = torch.stack([photographs, paintings], 1)
+    images = photographs.roll(1, 2)
+
+    def scores(parts: list[list[int]]) -> dict:
+        metric = PairComparison({"content": content, "style": style}, 4)
+        metric.prepare(SimpleNamespace(contents=None, fingerprint="abc"))
+        for part in parts:
+            metric.update(images[part], torch.tensor(part, dtype=torch.long), pairs[part])
+        assert metric.directions() == {"content_random_conv": "lower", "style_efflite0": "lower"}
+        card = metric.protocols()["content_random_conv"]
+        assert card["data"] == "abc" and card["features"] == "random_conv: conv3, conv4"
+        return metric.compute()
+
+    whole = scores([[0, 1, 2, 3]])
+    assert scores([[2, 3], [], [0, 1]]) == whole
+    each = content(to_signed(images), to_signed(photographs), to_signed(paintings)).double()
+    value, error, _ = whole["content_random_conv"]
+    assert value == pytest.approx(float(each.mean()), rel=1e-6)
+    assert error == pytest.approx(float(each.std()) / 2, rel=1e-6)
+    with pytest.raises(RuntimeError, match="1 images are missing"):
+        scores([[0, 1, 2]])
+
+
+def test_data_without_pairs_are_refused(content: ContentStructure) -> None:
+    metric = PairComparison({"content": content}, 2)
+    with pytest.raises(UserError, match="content_random_conv compare pictures with the content"):
+        metric.prepare(SimpleNamespace(fingerprint="abc"))
