@@ -3,6 +3,7 @@
 `python scripts/benchmark.py WHAT [--rounds N]`, WHAT one of the modules of `scripts/benchmarks`:
   train     the training step of the DCGAN against the usual loops
   metrics   the Fréchet distance against other ways to it, features, and what tracking costs
+  style     training with the embedded perceptual network, and stylising
   startup   how long the command line takes to answer
 """
 
@@ -19,7 +20,7 @@ def main() -> int:
     """Print the machine, the figures and their aims; 1 if one misses its aim."""
     words = sys.argv[1:]
     what = words[0] if words else ""
-    if what not in ("train", "metrics", "startup"):
+    if what not in ("train", "metrics", "style", "startup"):
         print((__doc__ or "").strip(), file=sys.stderr)
         return 2
     parser = argparse.ArgumentParser(prog=f"benchmark.py {what}")

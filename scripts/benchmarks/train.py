@@ -137,9 +137,9 @@ class BareOptimizers:
         method.optimizers = lambda: optimizers
         method.manual_backward = lambda loss: loss.backward()
 
-    def step(self, batch: Batch) -> None:
+    def step(self, batch: Any) -> None:
         """One `training_step` under autocast."""
-        batch = Batch(*(t.to(self.device) for t in batch))
+        batch = type(batch)(*(t.to(self.device) for t in batch))
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):
             self.method.training_step(batch, 0)
 

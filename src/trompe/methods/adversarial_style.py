@@ -52,6 +52,9 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         perception = Perception(perceptual)
         style_dim = perception.style_dim
         super().__init__(generator(style_dim), discriminator(style_dim), **common)
+        # Instance normalisation has no kernels for channels last: a fifth faster on a CPU.
+        self.generator.to(memory_format=torch.contiguous_format)
+        self.generator_ema.to(memory_format=torch.contiguous_format)
         self.perception = perception
         if self.loss.pairs_real:
             raise UserError(f"model.loss={common['loss']} compares pairs, which there are none of")
@@ -84,7 +87,7 @@ class AdversarialStyle(StyleTransfer, Adversarial):
 
         # Generator: min_G  content + style - E[log D(G(c, s), s)] + what keeps it in bounds
         with frozen(self.discriminator):
-            losses = self.perception.losses(fake, content, targets, shift_seed(self))
+            losses = self.perception.losses(fake, content, targets, self.weights, shift_seed(self))
             losses["identity"] = (own * (fake - content).abs().mean((1, 2, 3))).mean()
             losses["pooled"] = content_loss(avg_pool2d(fake, 8), avg_pool2d(content, 8))
             losses["total_variation"] = total_variation(fake)

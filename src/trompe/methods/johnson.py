@@ -67,7 +67,6 @@ class Johnson(StyleTransfer):
         self.ema_rampup = ema_rampup
         self.register_buffer("style", torch.zeros(3, resolution, resolution, dtype=torch.uint8))
         self._targets: Any = None
-        self.to(memory_format=torch.channels_last)
 
     def setup(self, stage: str) -> None:
         """Take the style picture from the data.
@@ -97,7 +96,9 @@ class Johnson(StyleTransfer):
         generator: Any = self.generator
         content = to_signed(batch.content)
         fake = generator(content, generator.predict(content))
-        losses = self.perception.losses(fake, content, self._targets, shift_seed(self))
+        losses = self.perception.losses(
+            fake, content, self._targets, self.weights, shift_seed(self)
+        )
         losses["total_variation"] = total_variation(fake)
         loss = weighted(losses, self.weights, self.track)
         self.track("loss/generator", loss)

@@ -114,14 +114,22 @@ class Perception:
             return targets, torch.cat([part for pair in parts for part in pair], 1)
 
     def losses(
-        self, fake: Tensor, content: Tensor, targets: Mapping[str, StyleTarget], seed: int
+        self,
+        fake: Tensor,
+        content: Tensor,
+        targets: Mapping[str, StyleTarget],
+        weights: Mapping[str, float],
+        seed: int,
     ) -> dict[str, Tensor]:
         """Content, gram and statistics: means over the network's layers, in float32.
+
+        Those without weight are left out.
 
         Args:
             fake: pictures (N, 3, H, W) in [-1, 1].
             content: what their content should be, likewise.
             targets: of `describe`, of as many styles or of one.
+            weights: of the losses.
             seed: decides by which few pixels the pictures are moved before they are looked at.
         """
         with torch.autocast(fake.device.type, enabled=False):
@@ -133,15 +141,17 @@ class Perception:
             with torch.no_grad():
                 wanted = network(still, network.content_layers)
             own = {name: features[name] for name in targets}
+            losses = {
+                "content": lambda k: content_loss(features[k], wanted[k]),
+                "gram": lambda k: relative_gram_distance(gram_matrix(own[k]), targets[k].gram),
+                "statistics": lambda k: statistics_distance(
+                    channel_statistics(own[k]), targets[k].statistics
+                ),
+            }
             return {
-                "content": mean(content_loss(features[k], wanted[k]) for k in wanted),
-                "gram": mean(
-                    relative_gram_distance(gram_matrix(own[k]), t.gram) for k, t in targets.items()
-                ),
-                "statistics": mean(
-                    statistics_distance(channel_statistics(own[k]), t.statistics)
-                    for k, t in targets.items()
-                ),
+                name: mean(loss(k) for k in (wanted if name == "content" else targets))
+                for name, loss in losses.items()
+                if weights[name]
             }
 
 

@@ -34,6 +34,7 @@ def stylise_in_tiles(
         tile: side of the tiles in pixels, rounded up to a multiple of 4.
     """
     tile = -(-tile // _COARSEST)
+    content = content.contiguous()
     told = iter(parameters.split(network.sizes, 1))
     before: list[Map] = []
     *first, last = network.down

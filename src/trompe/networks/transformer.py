@@ -62,7 +62,7 @@ class StyleTransformer(nn.Module):
     def forward(self, content: Tensor, parameters: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [-1, 1], H and W multiples of 4, in the style of `parameters`."""
         pairs = iter(parameters.split(self.sizes, 1))
-        features = content
+        features = content.contiguous()
         for layer in self.down:
             features = relu(layer(features, next(pairs)))
         for block in self.blocks:

@@ -103,8 +103,10 @@ class Gatys:
     ) -> Tensor:
         """The loss (eq. 7), with gradients."""
         picture.grad = None
-        losses = self.perception.losses(picture, content, targets, seed)
+        losses = self.perception.losses(picture, content, targets, weights, seed)
         losses["total_variation"] = total_variation(picture)
-        loss = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
+        loss = torch.stack(
+            [weight * losses[name] for name, weight in weights.items() if weight]
+        ).sum()
         loss.backward()
         return loss.detach()
