@@ -71,6 +71,17 @@ class RunFolder:
             raise UserError(f"{self.path} is being trained by another process") from error
         self._lock = descriptor
 
+    def is_locked(self) -> bool:
+        """Whether a process is training this run now."""
+        try:
+            with (self.path / ".lock").open("r+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
     def unlock(self) -> None:
         """Give the folder free before the process ends."""
         if self._lock is not None:
@@ -145,7 +156,7 @@ class RunFolder:
         """Drop every record after `kimg`: the resumed run writes those ticks again."""
         kept = [r for r in self.read_metrics() if r["kimg"] <= kimg + 1e-9]
         text = "".join(json.dumps(record) + "\n" for record in kept)
-        _replace(self.path / "metrics.jsonl", text)
+        replace_file(self.path / "metrics.jsonl", text)
 
 
 def new_run_path(output_dir: str, experiment: str) -> Path:
@@ -167,6 +178,12 @@ def open_run(path: str | Path) -> RunFolder:
     return folder
 
 
+def quoted(text: str) -> str:
+    """A text, say a path, as the value of a Hydra override, whatever it holds."""
+    escaped = text.replace("\\'", "\\\\'").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def utc_now() -> str:
     """The time now, as run.json writes it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -177,14 +194,19 @@ def _finite(value: Any) -> Any:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    _replace(path, json.dumps(value, indent=2) + "\n")
+    replace_file(path, json.dumps(value, indent=2) + "\n")
 
 
 def _write_yaml(path: Path, value: Any) -> None:
-    _replace(path, yaml.safe_dump(value, sort_keys=False))
+    replace_file(path, yaml.safe_dump(value, sort_keys=False))
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
+    """Write a file by another name and rename it, so that nobody ever sees half of it.
+
+    Raises:
+        UserError: if it cannot be written; what was there before stays.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text)

@@ -1,0 +1,20 @@
+"""Launch many runs of an experiment, chosen by a sampler, or go on with them (resume=FOLDER)."""
+
+from omegaconf import DictConfig
+
+from trompe.command import command
+from trompe.sweeps.arguments import split_arguments
+
+
+def main(arguments: list[str]) -> None:
+    """Compose the sweep's own config; what is no key of it is for the trials."""
+    own, flags, experiment = split_arguments(arguments)
+
+    @command("sweep")
+    def task(cfg: DictConfig) -> None:
+        """Sweep."""
+        from trompe.sweeping import sweep
+
+        sweep(cfg, flags, experiment)
+
+    task(own)

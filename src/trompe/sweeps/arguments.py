@@ -1,0 +1,46 @@
+"""Which arguments of `trompe sweep` are its own, and which are for its trials."""
+
+import re
+from pathlib import Path
+
+import yaml
+from hydra._internal.utils import get_args_parser
+
+from trompe.command import config_dir
+
+
+def split_arguments(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """Arguments of the sweep's own config, Hydra's flags for the trials, and overrides for them.
+
+    An override belongs to the sweep if its first key is one of sweep.yaml's. ``paths`` is both's.
+    """
+    parsed = get_args_parser().parse_args(arguments)
+    overrides: list[str] = parsed.overrides
+    keys = sweep_keys()
+    own = [o for o in overrides if first_key(o) in {*keys, "paths", "hydra"}]
+    experiment = [o for o in overrides if first_key(o) not in {*keys, "hydra"}]
+    remaining = list(overrides)
+    flags = []
+    for argument in arguments:
+        if argument in remaining:
+            remaining.remove(argument)
+        else:
+            flags.append(argument)
+    passed = []
+    if parsed.config_dir:
+        passed = ["--config-dir", str(Path(parsed.config_dir).absolute())]
+    return [*flags, *own], passed, experiment
+
+
+def sweep_keys() -> set[str]:
+    """The first keys of sweep.yaml: groups and values, without ``paths`` and ``hydra``."""
+    content = yaml.safe_load((Path(config_dir()) / "sweep.yaml").read_text())
+    groups = {
+        name for entry in content.pop("defaults") if isinstance(entry, dict) for name in entry
+    }
+    return ({*content} | groups) - {"paths", "hydra"}
+
+
+def first_key(override: str) -> str:
+    """``model`` of ``+model.loss=hinge``, ``model/augment=none`` and ``model@a.b=x``."""
+    return re.split(r"[=./@]", override.lstrip("+~"), maxsplit=1)[0]

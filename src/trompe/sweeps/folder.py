@@ -1,0 +1,159 @@
+"""The folder of a sweep: what was asked for, the study, the trials and a table of them."""
+
+import csv
+import fcntl
+import io
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from trompe.errors import UserError
+from trompe.runs.folder import RunFolder, replace_file
+
+_FILES = {"sqlite": "study.db", "journal": "study.log"}
+
+
+class SweepFolder:
+    """``outputs/sweeps/<date>_<time>_<id>/``: sweep.yaml, study, trials.csv and ``trials/NNNN/``.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._claimed: dict[int, int] = {}
+
+    @property
+    def trials_csv(self) -> Path:
+        """The table of the trials."""
+        return self.path / "trials.csv"
+
+    def trial(self, number: int) -> Path:
+        """The folder of a trial, in which its run folder is."""
+        return self.path / "trials" / f"{number:04d}"
+
+    def run_of(self, number: int) -> RunFolder | None:
+        """The newest run of a trial; None if it made none."""
+        found = sorted(self.trial(number).rglob("run.json"), key=lambda file: file.stat().st_mtime)
+        return RunFolder(found[-1].parent) if found else None
+
+    def create(self, description: Mapping[str, Any]) -> None:
+        """Make the folder; it appears together with what it describes.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        started = self.path.with_name(f".{self.path.name}.tmp")
+        try:
+            (started / "trials").mkdir(parents=True)
+            text = yaml.safe_dump(dict(description), sort_keys=False)
+            (started / "sweep.yaml").write_text(text)
+            started.rename(self.path)
+        except OSError as error:
+            raise UserError(f"cannot make the sweep folder {self.path}: {error}") from error
+
+    def read_description(self) -> dict[str, Any]:
+        """What `create` was given.
+
+        Raises:
+            UserError: if this is not the folder of a sweep.
+        """
+        file = self.path / "sweep.yaml"
+        if not file.is_file():
+            raise UserError(f"{self.path} is not the folder of a sweep: it has no sweep.yaml")
+        return yaml.safe_load(file.read_text())
+
+    def open_storage(self, storage: str) -> BaseStorage:
+        """Optuna's storage: ``sqlite`` or ``journal``, files of this folder, or a database's URL.
+
+        Raises:
+            UserError: if it cannot be opened.
+        """
+        try:
+            if storage == "journal":
+                return JournalStorage(JournalFileBackend(str(self.path / _FILES[storage])))
+            if storage == "sqlite":
+                # Several workers write: they wait for each other.
+                url = f"sqlite:///{self.path / _FILES[storage]}"
+                return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+            return RDBStorage(storage)
+        except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"cannot open the study's storage {storage}: {reason}") from error
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """One process at a time, of all that work on this folder."""
+        with (self.path / ".claim.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def claim(self, number: int) -> bool:
+        """Take a trial for this process, until it gives it free or ends, however it ends."""
+        self.trial(number).mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.trial(number) / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._claimed[number] = descriptor
+        return True
+
+    def release(self, number: int) -> None:
+        """Give a claimed trial free."""
+        os.close(self._claimed.pop(number))
+
+    def write_table(self, study: optuna.Study) -> None:
+        """Write trials.csv: number, state, values, parameters, run folder, error."""
+        text = io.StringIO()
+        trials = study.get_trials(deepcopy=False)
+        names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+        objectives = study.user_attrs["objective"]
+        writer = csv.writer(text)
+        writer.writerow(["trial", "state", *objectives, *names, "minutes", "run", "error"])
+        for trial in trials:
+            values = values_of(trial, len(objectives))
+            minutes = f"{trial.duration.total_seconds() / 60:.2f}" if trial.duration else ""
+            writer.writerow(
+                [
+                    trial.number,
+                    state_name(trial),
+                    *("" if value is None else value for value in values),
+                    *(trial.params.get(name, "") for name in names),
+                    minutes,
+                    trial.user_attrs.get("run", ""),
+                    trial.user_attrs.get("error", ""),
+                ]
+            )
+        replace_file(self.trials_csv, text.getvalue())
+
+
+def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
+    """A trial's values, of a pruned one what it last reported; None where there are none."""
+    # Optuna calls `value` an error with several objectives.
+    return list(trial.values) if trial.values else [None] * count
+
+
+def state_name(trial: FrozenTrial) -> str:
+    """done, pruned, failed, running or waiting."""
+    names = {TrialState.COMPLETE: "done", TrialState.FAIL: "failed"}
+    return names.get(trial.state, trial.state.name.lower())
+
+
+def new_sweep_path(output_dir: str) -> Path:
+    """``<output_dir>/sweeps/<date>_<time>_<id>`` for a sweep that starts now."""
+    now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return Path(output_dir).expanduser().absolute() / "sweeps" / f"{now}_{secrets.token_hex(3)}"

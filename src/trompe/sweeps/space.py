@@ -1,0 +1,161 @@
+"""The search space of a sweep, in Hydra's own override grammar.
+
+``model.loss=choice(hinge,non_saturating)`` or ``model.loss=hinge,non_saturating``,
+``data.size=range(100,500,100)``, ``a=interval(0,0.9)``, ``b=int(interval(1,8))``, and, beyond
+Hydra, ``model.optimizer.lr=log(1e-5,1e-3)``: an interval on a logarithmic scale.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Glob,
+    IntervalSweep,
+    Override,
+    RangeSweep,
+)
+from hydra.errors import OverrideParseException
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from trompe.errors import UserError
+
+
+@dataclass(frozen=True)
+class Space:
+    """What every trial has in common, and what the sampler chooses.
+
+    Args:
+        fixed: overrides of every trial.
+        dimensions: by override key, what Optuna draws; choices are texts of override values.
+    """
+
+    fixed: tuple[str, ...]
+    dimensions: Mapping[str, BaseDistribution]
+
+    def overrides(self, parameters: Mapping[str, Any]) -> list[str]:
+        """The overrides of the trial with these parameters."""
+        return [*self.fixed, *(f"{key}={value}" for key, value in parameters.items())]
+
+    def examples(self) -> list[list[str]]:
+        """Overrides in which every choice and every end of an interval comes at least once."""
+        ends = {key: _ends(distribution) for key, distribution in self.dimensions.items()}
+        first = {key: values[0] for key, values in ends.items()}
+        one_changed = [{**first, k: value} for k, values in ends.items() for value in values[1:]]
+        return [self.overrides(parameters) for parameters in [first, *one_changed]]
+
+    def combinations(self) -> list[dict[str, Any]]:
+        """Every combination of the choices, the last dimension changing fastest.
+
+        Raises:
+            UserError: if a dimension is an interval, of which there is no every.
+        """
+        values = {key: _all(key, distribution) for key, distribution in self.dimensions.items()}
+        return [
+            dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())
+        ]
+
+
+def parse_space(overrides: Sequence[str]) -> Space:
+    """Sort overrides into those that are fixed and those that are to be swept; the last one wins.
+
+    Raises:
+        UserError: for what Hydra's grammar does not have, for a glob, and if nothing is swept.
+    """
+    functions = create_functions()
+    functions.register(name="log", func=log)
+    parser = OverridesParser(functions)
+    fixed: dict[str, str] = {}
+    dimensions: dict[str, BaseDistribution] = {}
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except OverrideParseException as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"cannot read the override {text!r}: {reason}") from error
+        key = override.get_key_element()
+        fixed.pop(key, None)
+        dimensions.pop(key, None)
+        if override.is_sweep_override():
+            dimensions[key] = _distribution(override, text)
+        else:
+            fixed[key] = text
+    if not dimensions:
+        raise UserError(
+            "nothing is swept: give a key several values, as in model.loss=hinge,non_saturating "
+            "or 'model.optimizer.lr=log(1e-5,1e-3)'"
+        )
+    return Space(tuple(fixed.values()), dimensions)
+
+
+# Hydra checks arguments by these annotations and knows `Union`, not `|`.
+def log(start: Union[int, float], stop: Union[int, float]) -> IntervalSweep:  # noqa: UP007
+    """An interval whose logarithm is drawn evenly; part of the override grammar."""
+    if not 0 < start < stop:
+        raise ValueError(f"log({start},{stop}) needs 0 < start < stop")
+    return IntervalSweep(start=float(start), end=float(stop), tags={"log"})
+
+
+def _distribution(override: Override, text: str) -> BaseDistribution:
+    sweep = override.value()
+    if isinstance(sweep, ChoiceSweep):
+        if any(isinstance(value, Glob) for value in sweep.list):
+            raise UserError(f"{text!r}: a sweep takes no glob; name the choices")
+        choices = list(dict.fromkeys(override.sweep_string_iterator()))
+        return CategoricalDistribution(choices)
+    try:
+        if isinstance(sweep, RangeSweep):
+            return _range(sweep)
+        assert isinstance(sweep, IntervalSweep)
+        low, high, is_log = sweep.start, sweep.end, "log" in sweep.tags
+        assert low is not None and high is not None
+        if isinstance(low, int) and isinstance(high, int):
+            return IntDistribution(low, high, log=is_log)
+        return FloatDistribution(float(low), float(high), log=is_log)
+    except ValueError as error:
+        raise UserError(f"{text!r}: {error}") from error
+
+
+def _range(sweep: RangeSweep) -> BaseDistribution:
+    """Python's range: the stop is not in it."""
+    start, stop, step = sweep.start, sweep.stop, sweep.step
+    if start is None or stop is None or step <= 0 or start >= stop:
+        raise ValueError("range(start,stop,step) needs start < stop and a step above 0")
+    last = start + step * (math.ceil((stop - start) / step - 1e-9) - 1)
+    if all(isinstance(value, int) for value in (start, stop, step)):
+        return IntDistribution(int(start), int(last), step=int(step))
+    return FloatDistribution(float(start), float(last), step=float(step))
+
+
+def _ends(distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    return list(dict.fromkeys([distribution.low, distribution.high]))
+
+
+def _all(key: str, distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    if distribution.step is None or distribution.log or _is_interval(distribution):
+        raise UserError(
+            f"sampler=grid needs values to combine, and {key} is an interval: use "
+            "range(start,stop,step) or choices, or another sampler"
+        )
+    count = round((distribution.high - distribution.low) / distribution.step) + 1
+    return [distribution.low + i * distribution.step for i in range(count)]
+
+
+def _is_interval(distribution: BaseDistribution) -> bool:
+    # An int interval is, to Optuna, a range of step 1; both can be counted.
+    return isinstance(distribution, FloatDistribution) and distribution.step is None

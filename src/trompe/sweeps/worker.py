@@ -1,0 +1,258 @@
+"""The loop of a sweep: ask Optuna, start trials, follow them, tell Optuna."""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from trompe.runs.folder import quoted
+from trompe.sweeps.folder import SweepFolder
+from trompe.sweeps.launchers import Ended, Job, Local, Submitit
+from trompe.sweeps.space import Space
+from trompe.sweeps.trial import Active, Objective
+
+_INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+
+@dataclass
+class Settings:
+    """How a worker works.
+
+    Args:
+        n_trials: of the study, over all workers.
+        jobs: trials at once.
+        retries: how often a trial that failed is started again, from its checkpoint.
+        poll_seconds: between two looks at the trials.
+        common: arguments of every trial, before its overrides.
+    """
+
+    n_trials: int
+    jobs: int
+    retries: int
+    poll_seconds: float
+    common: list[str]
+
+
+class Worker:
+    """Works on a study until it has all its trials.
+
+    Args:
+        folder: of the sweep.
+        study: with its sampler and pruner.
+        storage: that the study is in.
+        space: what trials are made of.
+        objective: what they are judged by.
+        launcher: what starts them.
+        settings: numbers.
+        say: told every event, in one line.
+    """
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        study: optuna.Study,
+        storage: BaseStorage,
+        space: Space,
+        objective: Objective,
+        launcher: Local | Submitit,
+        settings: Settings,
+        say: Callable[[str], None],
+    ) -> None:
+        self.folder = folder
+        self.study = study
+        self.storage = storage
+        self.space = space
+        self.objective = objective
+        self.launcher = launcher
+        self.settings = settings
+        self.active: dict[int, Active] = {}
+        self.left: set[int] = set()  # trials that are not to be taken up in this session
+        self._say = say
+
+    def run(self, draw: Callable[["Worker"], None]) -> None:
+        """Work until there is nothing left to do; `draw` is called at every turn.
+
+        However it ends, no trial's process outlives it.
+        """
+        try:
+            while True:
+                self._fill()
+                draw(self)
+                if not self.active:
+                    return
+                time.sleep(self.settings.poll_seconds)
+                for active in list(self.active.values()):
+                    self._advance(active)
+        finally:
+            self._stop_all()
+
+    def _fill(self) -> None:
+        """Start trials as long as there is room."""
+        while len(self.active) < self.settings.jobs:
+            with self.folder.exclusively():
+                trial = self._orphan() or self._ask()
+            if trial is None:
+                return
+            used = {active.slot for active in self.active.values()}
+            slot = next(i for i in range(self.settings.jobs) if i not in used)
+            self._start(trial, slot)
+
+    def _orphan(self) -> FrozenTrial | None:
+        """A trial of this folder that nobody works on any more, claimed."""
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            number = trial.number
+            mine = trial.user_attrs.get("folder") == str(self.folder.path)
+            if not mine or number in self.active or number in self.left:
+                continue
+            if not self.folder.claim(number):
+                continue  # another worker has it
+            run = self.folder.run_of(number)
+            if run is not None and run.is_locked():
+                self._say(f"trial {number} is still being trained in {run.path}: left to itself")
+                self.left.add(number)
+                self.folder.release(number)
+                continue
+            return trial
+        return None
+
+    def _ask(self) -> FrozenTrial | None:
+        """A new trial, claimed; None if the study has as many as it shall have."""
+        trials = self.study.get_trials(deepcopy=False)
+        waiting = any(trial.state == TrialState.WAITING for trial in trials)
+        if len(trials) >= self.settings.n_trials and not waiting:
+            return None
+        asked = self.study.ask(fixed_distributions=dict(self.space.dimensions))
+        asked.set_user_attr("folder", str(self.folder.path))
+        claimed = self.folder.claim(asked.number)
+        assert claimed, f"trial {asked.number} is new and has an owner"
+        return self._frozen(asked.number)
+
+    def _start(self, trial: FrozenTrial, slot: int, attempts: int = 1) -> None:
+        """Start a trial's process: a new run, or the one it has, from its checkpoint."""
+        number = trial.number
+        folder = self.folder.trial(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        run = self.folder.run_of(number)
+        if run is not None and run.last_checkpoint.is_file():
+            arguments = [f"run={quoted(str(run.path))}"]
+            self._say(f"trial {number} goes on: {run.path}")
+        else:
+            run = None
+            arguments = [
+                *self.space.overrides(trial.params),
+                f"paths.output_dir={quoted(str(folder))}",
+            ]
+            shown = ", ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
+            self._say(f"trial {number} starts: {shown}")
+        if run is not None and run.read_facts().get("status") == "done":
+            job: Job = Ended()  # the sweep was killed before it could take note
+        else:
+            (folder / "stderr.log").unlink(missing_ok=True)
+            arguments = [*self.settings.common, *arguments]
+            job = self.launcher.start(arguments, folder, slot, self.settings.jobs)
+        active = Active(number, trial.params, folder, job, slot, attempts, run=run)
+        self.active[number] = active
+
+    def _advance(self, active: Active) -> None:
+        """Report what is new, prune, and take a trial that has ended out of work."""
+        code = active.job.poll()  # before reading, so that nothing is written after the last look
+        if active.run is None:
+            active.run = self.folder.run_of(active.number)
+            if active.run is not None:
+                self._attribute(active.number, "run", str(active.run.path))
+        if active.run is not None:
+            active.read()
+            self._report(active)
+        if code is None:
+            if active.pruned:
+                active.stop()
+            return
+        del self.active[active.number]
+        if active.pruned:
+            self._finish(active, TrialState.PRUNED, "pruned")
+        elif code < 0 or code in _INTERRUPTED:
+            self.left.add(active.number)
+            self._say(f"trial {active.number} was stopped from outside; resume= goes on with it")
+            self.folder.release(active.number)
+        elif code == 0:
+            self._complete(active)
+        elif active.attempts <= self.settings.retries:
+            self._say(f"trial {active.number} failed and is tried again: {active.error()}")
+            self._start(self._frozen(active.number), active.slot, active.attempts + 1)
+        else:
+            self._fail(active, active.error())
+
+    def _report(self, active: Active) -> None:
+        """Give Optuna the values of new ticks, and ask it whether to go on."""
+        if len(self.objective.names) > 1:
+            return  # Optuna prunes by one value
+        trial_id = self._id(active.number)
+        known = self.storage.get_trial(trial_id).intermediate_values
+        for tick, values in sorted(self.objective.points(active.records).items()):
+            if tick in known or active.pruned:
+                continue
+            self.storage.set_trial_intermediate_value(trial_id, tick, values[0])
+            active.pruned = self.study.pruner.prune(self.study, self.storage.get_trial(trial_id))
+            if active.pruned:
+                active.stop()
+
+    def _complete(self, active: Active) -> None:
+        values = self.objective.choose(self.objective.points(active.records))
+        if values is not None:
+            return self._finish(active, TrialState.COMPLETE, "is done", values)
+        names = sorted({name for record in active.records for name in record if name != "time"})
+        return self._fail(
+            active,
+            f"objective={','.join(self.objective.names)} was never recorded; recorded were: "
+            f"{', '.join(names) or 'no ticks'}",
+        )
+
+    def _fail(self, active: Active, error: str) -> None:
+        self._attribute(active.number, "error", error)
+        self._finish(active, TrialState.FAIL, f"failed: {error}")
+
+    def _finish(
+        self, active: Active, state: TrialState, what: str, values: list[float] | None = None
+    ) -> None:
+        self.study.tell(active.number, values, state)
+        if state == TrialState.PRUNED and active.run is not None:
+            active.run.update_facts(status="pruned")
+        shown = ", ".join(
+            f"{name} = {value:.6g}"
+            for name, value in zip(self.objective.names, values or [], strict=False)
+        )
+        at = f" at {active.kimg:.1f} kimg" if state == TrialState.PRUNED else ""
+        self._say(f"trial {active.number} {what}{at}{': ' if shown else ''}{shown}")
+        self.folder.write_table(self.study)
+        self.folder.release(active.number)
+
+    def _stop_all(self) -> None:
+        """Stop what runs; the trials stay unfinished, to be gone on with."""
+        for active in self.active.values():
+            active.stop()
+        while any(active.job.poll() is None for active in self.active.values()):
+            time.sleep(0.1)
+            for active in self.active.values():
+                active.stop()
+        for number in list(self.active):
+            self.folder.release(number)
+        self.active.clear()
+
+    def _id(self, number: int) -> int:
+        study_id = self.storage.get_study_id_from_name(self.study.study_name)
+        return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self.storage.get_trial(self._id(number))
+
+    def _attribute(self, number: int, key: str, value: Any) -> None:
+        self.storage.set_trial_user_attr(self._id(number), key, value)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
