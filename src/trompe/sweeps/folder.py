@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trompe.errors import UserError
 from trompe.runs.folder import RunFolder, replace_file
+from trompe.runs.index import find_runs
 
 _FILES = {"sqlite": "study.db", "journal": "study.log"}
 
@@ -46,8 +47,7 @@ class SweepFolder:
 
     def run_of(self, number: int) -> RunFolder | None:
         """The newest run of a trial; None if it made none."""
-        found = sorted(self.trial(number).rglob("run.json"), key=lambda file: file.stat().st_mtime)
-        return RunFolder(found[-1].parent) if found else None
+        return next(iter(reversed(find_runs(self.trial(number)))), None)
 
     def create(self, description: Mapping[str, Any]) -> None:
         """Make the folder; it appears together with what it describes.
@@ -81,17 +81,19 @@ class SweepFolder:
         Raises:
             UserError: if it cannot be opened.
         """
+        place = self.path / _FILES[storage] if storage in _FILES else storage
         try:
             if storage == "journal":
-                return JournalStorage(JournalFileBackend(str(self.path / _FILES[storage])))
+                return JournalStorage(JournalFileBackend(str(place)))
             if storage == "sqlite":
                 # Several workers write: they wait for each other.
-                url = f"sqlite:///{self.path / _FILES[storage]}"
-                return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+                return RDBStorage(
+                    f"sqlite:///{place}", engine_kwargs={"connect_args": {"timeout": 60}}
+                )
             return RDBStorage(storage)
         except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise UserError(f"cannot open the study's storage {storage}: {reason}") from error
+            raise UserError(f"cannot open the study's storage {place}: {reason}") from error
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:

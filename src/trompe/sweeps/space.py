@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import (
     Override,
     RangeSweep,
 )
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -79,7 +79,7 @@ def parse_space(overrides: Sequence[str]) -> Space:
     for text in overrides:
         try:
             override = parser.parse_override(text)
-        except OverrideParseException as error:
+        except HydraException as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"cannot read the override {text!r}: {reason}") from error
         key = override.get_key_element()
@@ -107,9 +107,9 @@ def log(start: Union[int, float], stop: Union[int, float]) -> IntervalSweep:  # 
 
 def _distribution(override: Override, text: str) -> BaseDistribution:
     sweep = override.value()
+    if isinstance(sweep, Glob):
+        raise UserError(f"{text!r}: a sweep takes no glob; name the choices")
     if isinstance(sweep, ChoiceSweep):
-        if any(isinstance(value, Glob) for value in sweep.list):
-            raise UserError(f"{text!r}: a sweep takes no glob; name the choices")
         choices = list(dict.fromkeys(override.sweep_string_iterator()))
         return CategoricalDistribution(choices)
     try:

@@ -1,0 +1,23 @@
+"""Stands for `trompe train` where a test must know the values: quick, and without torch.
+
+It takes overrides as `trompe train` does, writes the same folder and records, tick by tick,
+``distance = (log10(lr) + 3)^2 + 4 / tick``: best at lr=1e-3, and falling for every lr.
+"""
+
+import math
+import sys
+import time
+from pathlib import Path
+
+from trompe.runs.folder import RunFolder
+
+overrides = dict(argument.split("=", 1) for argument in sys.argv[1:])
+ticks = int(overrides.get("kimg", "10"))
+lr = float(overrides["model.optimizer.lr"])
+run = RunFolder(Path(overrides["paths.output_dir"].strip("'")) / "planted" / "run")
+run.create({"kimg": ticks, "lr": lr}, sys.argv[1:], {})
+for tick in range(1, ticks + 1):
+    time.sleep(0.12)
+    distance = (math.log10(lr) + 3) ** 2 + 4 / tick
+    run.append_metrics({"kimg": float(tick), "tick": tick, "distance": distance, "speed": 1 / lr})
+run.update_facts(status="done", kimg=float(ticks))
