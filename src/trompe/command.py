@@ -57,3 +57,12 @@ def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
         return main
 
     return decorate
+
+
+def with_folders(arguments: list[str], key: str) -> list[str]:
+    """Arguments in which folders given as they are have become ``key=[...]``."""
+    from trompe.runs.folder import quoted
+
+    folders = [a for a in arguments if not a.startswith("-") and "=" not in a]
+    rest = [a for a in arguments if a not in folders]
+    return [*rest, f"{key}=[{','.join(map(quoted, folders))}]"] if folders else rest

@@ -57,7 +57,7 @@ def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFold
     if cfg.resume is not None:
         folder, cfg, flags, experiment = _reopen(cfg, experiment)
     else:
-        folder = None
+        folder, experiment = None, _with_store(cfg, experiment)
     space = parse_space([*cfg.space, *experiment])
     _check_settings(cfg)
     objective = _objective(cfg)
@@ -105,6 +105,14 @@ def _reopen(
     return folder, config, description["flags"], description["experiment"]
 
 
+def _with_store(cfg: DictConfig, experiment: list[str]) -> list[str]:
+    """The trials' overrides with one dashboard for all; their folders are set one by one."""
+    kept = [o for o in experiment if not o.startswith("paths.output_dir")]
+    if not any(o.startswith("paths.store") for o in experiment):
+        kept.append(f"paths.store={quoted(str(Path(cfg.paths.store).absolute()))}")
+    return kept
+
+
 def _create(
     cfg: DictConfig,
     flags: list[str],
@@ -120,9 +128,6 @@ def _create(
     if len(objective.names) > 1 and not isinstance(pruner, NopPruner):
         raise UserError("several objectives cannot be pruned: leave pruner= out")
     folder = SweepFolder(new_sweep_path(cfg.paths.output_dir))
-    kept = [o for o in experiment if not o.startswith("paths.output_dir")]
-    if not any(o.startswith("paths.store") for o in experiment):
-        kept.append(f"paths.store={quoted(str(Path(cfg.paths.store).absolute()))}")
     folder.create(
         {
             "command": command_line(),
@@ -130,8 +135,10 @@ def _create(
             "cwd": str(Path.cwd()),
             "code": describe_code(),
             "overrides": list(HydraConfig.get().overrides.task),
+            "storage": cfg.storage,
+            "study": cfg.study or folder.path.name,
             "flags": flags,
-            "experiment": kept,
+            "experiment": experiment,
             "space": {key: str(value) for key, value in space.dimensions.items()},
             "objective": list(objective.names),
             "direction": list(objective.directions),

@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 import yaml
+from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -94,6 +95,19 @@ class SweepFolder:
         except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"cannot open the study's storage {place}: {reason}") from error
+
+    def load_study(self) -> optuna.Study:
+        """The study, to be read.
+
+        Raises:
+            UserError: if it cannot be.
+        """
+        description = self.read_description()
+        try:
+            storage = self.open_storage(description["storage"])
+            return optuna.load_study(study_name=description["study"], storage=storage)
+        except (KeyError, OptunaError) as error:
+            raise UserError(f"{self.path} has no study: {error}") from error
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:

@@ -1,0 +1,20 @@
+"""Compare runs, or the trials of a sweep, in one HTML page: FOLDER ..."""
+
+from omegaconf import DictConfig
+
+from trompe.command import command
+
+
+@command("compare")
+def _compare(cfg: DictConfig) -> None:
+    """Compare."""
+    from trompe.comparing import compare
+
+    compare(cfg)
+
+
+def main(arguments: list[str]) -> None:
+    """Folders may be given as they are: `trompe compare A B` is `runs=[A,B]`."""
+    from trompe.command import with_folders
+
+    _compare(with_folders(arguments, "runs"))

@@ -1,0 +1,202 @@
+"""One page that compares runs, in one file that needs no network."""
+
+import json
+import math
+import warnings
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+import plotly.offline
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from optuna.distributions import CategoricalDistribution
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from trompe.report.collect import Entry, config_diff, protocol_groups, seed_groups
+from trompe.report.pictures import embed_grids
+from trompe.runs.folder import replace_file
+
+
+def write_page(
+    path: Path, entries: Sequence[Entry], study: optuna.Study | None = None, title: str = "Runs"
+) -> None:
+    """Write the comparison of runs, and of the study that they are the trials of, if any.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    environment = Environment(
+        loader=PackageLoader("trompe.report", "page"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["short"] = _short
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = environment.get_template("page.html.j2").render(
+        title=title,
+        now=f"{datetime.now():%Y-%m-%d %H:%M}",
+        plotly=plotly.offline.get_plotlyjs(),
+        **_context(entries, study),
+    )
+    replace_file(path, text)
+
+
+def _context(entries: Sequence[Entry], study: optuna.Study | None) -> dict[str, Any]:
+    names = list(dict.fromkeys(name for entry in entries for name in entry.metric_names()))
+    metrics = [_metric(entries, name) for name in names]
+    grids = embed_grids(entries)
+    curves = sorted(
+        {k for entry in entries for record in entry.records for k in record}
+        - {"kimg", "tick", "time"},
+        key=lambda name: (name not in names, name),
+    )
+    data = {
+        "labels": [entry.label for entry in entries],
+        "curves": {name: [_curve(entry, name) for entry in entries] for name in curves},
+        "grids": grids,
+        "sweep": None if study is None else _sweep(study),
+    }
+    return {
+        "rows": [_row(entry, metrics, i) for i, entry in enumerate(entries)],
+        "metrics": metrics,
+        "diff": config_diff(entries),
+        "labels": data["labels"],
+        "seeds": [_seeds(entries, group, names) for group in seed_groups(entries)],
+        "curve_names": curves,
+        "kimgs": sorted({kimg for run in grids for kimg, _ in run}),
+        "has_sweep": study is not None,
+        "cards": _cards(entries),
+        # A "</script>" in a value would end the script that holds the data.
+        "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+    }
+
+
+def _metric(entries: Sequence[Entry], name: str) -> dict[str, Any]:
+    groups, fields = protocol_groups(entries, name)
+    protocols = [entries[group[0]].facts.get("protocols", {}).get(name, {}) for group in groups]
+    return {
+        "name": name,
+        "better": protocols[0].get("better", "lower") if protocols else "lower",
+        "groups": groups,
+        "differing": [
+            {"field": field, "values": [str(protocol.get(field)) for protocol in protocols]}
+            for field in fields
+        ],
+    }
+
+
+def _row(entry: Entry, metrics: Sequence[dict], number: int) -> dict[str, Any]:
+    values = []
+    for metric in metrics:
+        group = next((i for i, group in enumerate(metric["groups"]) if number in group), None)
+        several = len(metric["groups"]) > 1
+        mark = chr(ord("A") + group) if several and group is not None else ""
+        values.append({"value": entry.best(metric["name"]), "mark": mark})
+    return {
+        "label": entry.label,
+        "path": str(entry.run.path),
+        "status": entry.status,
+        "kimg": entry.kimg,
+        "minutes": entry.minutes,
+        "started": entry.started,
+        "error": entry.facts.get("error") or "",
+        "values": values,
+    }
+
+
+def _curve(entry: Entry, name: str) -> list[list[float]]:
+    points = [(record.get("kimg"), record.get(name)) for record in entry.records]
+    return [[x, y] for x, y in points if _is_number(x) and _is_number(y)]  # type: ignore[list-item]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _seeds(entries: Sequence[Entry], group: list[int], names: Sequence[str]) -> dict[str, Any]:
+    """Mean over seeds with the 95 % interval of the mean (Student's t)."""
+    from scipy.stats import t
+
+    shown = {}
+    for name in names:
+        values = [v for i in group if (v := entries[i].best(name)) is not None]
+        if len(values) > 1 and len(protocol_groups([entries[i] for i in group], name)[0]) == 1:
+            mean = sum(values) / len(values)
+            deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+            half = float(t.ppf(0.975, len(values) - 1)) * deviation / math.sqrt(len(values))
+            shown[name] = f"{mean:.5g} ± {half:.2g}"
+    return {"labels": [entries[i].label for i in group], "values": shown}
+
+
+def _sweep(study: optuna.Study) -> dict[str, Any] | None:
+    """Parameters and objectives of finished trials, and how much each parameter matters."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    objectives = study.user_attrs.get("objective", ["objective"])
+    names = list(dict.fromkeys(name for trial in done for name in trial.params))
+    dimensions = []
+    for name in names:
+        values = [trial.params.get(name) for trial in done]
+        distribution = done[0].distributions[name]
+        if isinstance(distribution, CategoricalDistribution):
+            choices = [str(choice) for choice in distribution.choices]
+            numbers: list[Any] = [choices.index(str(value)) for value in values]
+            dimension: dict[str, Any] = {"label": name, "values": numbers, "choices": choices}
+        else:
+            is_log = bool(getattr(distribution, "log", False))
+            numbers = [math.log10(v) if is_log else v for v in values]  # type: ignore[arg-type]
+            label = f"log10 {name}" if is_log else name
+            dimension = {"label": label, "values": numbers, "choices": None}
+        dimensions.append(dimension)
+    outcomes = [
+        {"label": name, "values": [trial.values[i] for trial in done], "choices": None}
+        for i, name in enumerate(objectives)
+    ]
+    return {
+        "dimensions": dimensions,
+        "outcomes": outcomes,
+        "trials": [trial.number for trial in done],
+        "importances": [_importances(study, i) for i in range(len(objectives))],
+    }
+
+
+def _importances(study: optuna.Study, objective: int) -> dict[str, float]:
+    """By PED-ANOVA (Watanabe et al. 2023); empty with too few trials or equal values."""
+    sign = -1 if study.directions[objective] == StudyDirection.MAXIMIZE else 1
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it says that it looks for low values: so it shall
+            return get_param_importances(
+                study,
+                evaluator=PedAnovaImportanceEvaluator(),
+                target=lambda trial: sign * trial.values[objective],
+            )
+    except (ValueError, RuntimeError, ZeroDivisionError):
+        return {}
+
+
+def _cards(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The metric cards of every run: what was tracked, and its evaluations."""
+    found = []
+    for entry in entries:
+        protocols = entry.facts.get("protocols") or {}
+        if protocols:
+            found.append({"label": entry.label, "what": "tracked", "text": _pretty(protocols)})
+        for file in sorted((entry.run.path / "evaluations").glob("*.json")):
+            try:
+                text = _pretty(json.loads(file.read_text()))
+            except (OSError, ValueError):
+                continue
+            found.append({"label": entry.label, "what": file.stem, "text": text})
+    return found
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=1)
