@@ -64,11 +64,16 @@ class StyleTransfer(Method):
         return self.stylise(content, self.parameters_of(style))
 
     def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int]:
-        """A matrix of held-out contents (rows) and styles (columns), about `count` images."""
+        """A matrix of held-out contents (rows) and styles (columns), at most about `count` images.
+
+        Each comes once: where few are held out, the matrix is small.
+        """
         side = max(1, round(count**0.5))
-        styles = self.draw_styles(data, side if self.takes_style else 1).cpu()
-        contents, columns = data.contents("validation", side), len(styles)
-        repeated = styles.repeat(side, 1, 1, 1)
+        n_styles = min(side, data.split_size("validation")) if self.takes_style else 1
+        styles = self.draw_styles(data, max(n_styles, 1)).cpu()
+        n_contents = min(side, data.content.split_size("validation"))
+        contents, columns = data.contents("validation", max(n_contents, 1)), len(styles)
+        repeated = styles.repeat(len(contents), 1, 1, 1)
         pairs = torch.stack([contents.repeat_interleave(columns, 0), repeated], 1)
         made = [to_uint8(self.sample(some.to(self.device))).cpu() for some in pairs.split(columns)]
         corner = torch.full_like(contents[:1], 255)
