@@ -1,0 +1,13 @@
+"""Open the local dashboard on all runs recorded with logger=[local]."""
+
+from omegaconf import DictConfig
+
+from trompe.command import command
+
+
+@command("dashboard")
+def main(cfg: DictConfig) -> None:
+    """Show it until Ctrl-C."""
+    from trompe.dashboard import show
+
+    show(cfg)

@@ -1,0 +1,25 @@
+"""List runs: filter, sort, by any config key or metric."""
+
+import re
+
+from omegaconf import DictConfig
+
+from trompe.command import command, with_folders
+from trompe.runs.folder import quoted
+
+
+@command("runs")
+def _runs(cfg: DictConfig) -> None:
+    """List."""
+    from trompe.listing import list_runs
+
+    list_runs(cfg)
+
+
+def main(arguments: list[str]) -> None:
+    """Folders and conditions may be given as they are: `trompe runs outputs 'kimg>100'`."""
+    conditions = [a for a in arguments if re.search(r"[<>]|[=!]=", a)]
+    rest = [a for a in arguments if a not in conditions]
+    if conditions:
+        rest.append(f"where=[{','.join(map(quoted, conditions))}]")
+    _runs(with_folders(rest, "folders"))

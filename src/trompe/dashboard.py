@@ -1,0 +1,31 @@
+"""The dashboard task: Trackio on the project's store."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from trompe.errors import UserError
+
+
+def show(cfg: DictConfig) -> None:
+    """Become Trackio's server, which runs until Ctrl-C.
+
+    Raises:
+        UserError: if nothing was recorded in the store.
+    """
+    store = Path(cfg.paths.store).expanduser().absolute()
+    if not list(store.glob("*.db")):
+        raise UserError(
+            f"there are no runs in {store}: train with logger=[local], or set paths.store"
+        )
+    beside = Path(sys.executable).with_name("trackio")
+    trackio = str(beside) if beside.exists() else shutil.which("trackio")
+    if trackio is None:
+        raise UserError("the command `trackio` is missing: install this package's dependencies")
+    os.environ["TRACKIO_DIR"] = str(store)
+    arguments = ["show", "--project", cfg.project, "--host", cfg.host]
+    sys.stdout.flush()
+    os.execv(trackio, ["trackio", *arguments])
