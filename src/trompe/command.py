@@ -61,8 +61,18 @@ def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
 
 def with_folders(arguments: list[str], key: str) -> list[str]:
     """Arguments in which folders given as they are have become ``key=[...]``."""
+    folders, rest = _folders(arguments)
+    return [*rest, f"{key}=[{','.join(folders)}]"] if folders else rest
+
+
+def with_folder(arguments: list[str], key: str) -> list[str]:
+    """Arguments in which a folder given as it is has become ``key=...``; the last one counts."""
+    folders, rest = _folders(arguments)
+    return [*rest, f"{key}={folders[-1]}"] if folders else rest
+
+
+def _folders(arguments: list[str]) -> tuple[list[str], list[str]]:
     from trompe.runs.folder import quoted
 
     folders = [a for a in arguments if not a.startswith("-") and "=" not in a]
-    rest = [a for a in arguments if a not in folders]
-    return [*rest, f"{key}=[{','.join(map(quoted, folders))}]"] if folders else rest
+    return [quoted(a) for a in folders], [a for a in arguments if a not in folders]

@@ -217,7 +217,7 @@ def _check_space(space: Space, flags: list[str]) -> None:
     Raises:
         UserError: naming the overrides that do not compose.
     """
-    if any(first_key(override) in ("run", "resume") for override in space.fixed):
+    if any(first_key(override) in ("run", "resume", "fresh") for override in space.fixed):
         raise UserError("a trial is a new run: leave run= out of a sweep")
     for overrides in space.examples():
         try:

@@ -38,7 +38,9 @@ from trompe.loggers.tracker import Tracker
 from trompe.runs.folder import RunFolder, new_run_path, open_run, utc_now
 from trompe.runs.plots import draw_curves
 from trompe.runs.provenance import command_line, describe_code, describe_packages
-from trompe.runs.resume import find_unfinished, patch
+from trompe.runs.resume import apply_change, differing_keys, find_unfinished, is_free
+
+SESSION_KEYS = ("run", "resume", "fresh")  # say what to work on; no part of an experiment
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Session:
     config: dict[str, Any]
     overrides: list[str]
     resumed: bool
+    parent: dict[str, Any] | None = None  # the run that this one is a variation of, and in what
 
 
 def train(cfg: DictConfig) -> RunFolder:
@@ -159,34 +162,57 @@ def quiet_lightning() -> None:
 
 
 def open_session(cfg: DictConfig) -> Session:
-    """Decide what this session works on: `run=FOLDER`, `resume=auto` or a new run."""
+    """Decide what this session works on.
+
+    `run=FOLDER` goes on with that run, or, with other overrides than such as may change, starts a
+    variation of it; so does `fresh=true`, with none. `resume=auto` looks for a run to go on with.
+    """
     overrides = [o for o in HydraConfig.get().overrides.task if not _is_session_key(o)]
     if cfg.run is not None:
-        return _continue(open_run(cfg.run), overrides)
+        return _reopen(open_run(cfg.run), overrides, cfg)
+    if cfg.fresh:
+        raise UserError("fresh=true starts the run anew that run= names: give its folder")
     if cfg.resume not in ("never", "auto"):
         raise UserError(f"resume={cfg.resume} is neither never nor auto")
     config = _resolve(cfg)
-    config.pop("run"), config.pop("resume")
+    for key in SESSION_KEYS:
+        config.pop(key)
     output_dir, name = config["paths"]["output_dir"], config["name"]
     if cfg.resume == "auto":
         found = find_unfinished(output_dir, name, config)
         if found is not None:
-            return _continue(found, overrides, config)
+            found.enter_directory()
+            return _continue(found, [*found.read_overrides(), *overrides], config)
     return Session(RunFolder(new_run_path(output_dir, name)), config, overrides, resumed=False)
 
 
-def _continue(
-    run: RunFolder, overrides: list[str], config: dict[str, Any] | None = None
-) -> Session:
-    """Go on with `run`, by its own config and new overrides, or by a whole new config."""
+def _reopen(run: RunFolder, overrides: list[str], cfg: DictConfig) -> Session:
+    """Go on with `run`, or vary it, by its own config and new overrides."""
+    paths = _resolve(cfg.paths)
+    paths = {**paths, "output_dir": str(Path(paths["output_dir"]).expanduser().absolute())}
     run.enter_directory()
-    if config is None:
-        config, recorded = run.read_config(), run.read_overrides()
-        if overrides:
-            before = _resolve(compose("train", recorded))
-            after = _resolve(compose("train", [*recorded, *overrides]))
-            config = patch(config, before, after, str(run.path))
-        overrides = [*recorded, *overrides]
+    config, recorded = run.read_config(), run.read_overrides()
+    changes = {}
+    if overrides:
+        before = _resolve(compose("train", recorded))
+        after = _resolve(compose("train", [*recorded, *overrides]))
+        for key in SESSION_KEYS:
+            before.pop(key), after.pop(key)
+        changes = differing_keys(before, after)
+        config = apply_change(config, before, after)
+    if not cfg.fresh and all(is_free(key) for key in changes):
+        return _continue(run, [*recorded, *overrides], config)
+    # Where things lie is this command's, not the old run's: it may be a trial of a sweep.
+    config = {**config, "paths": paths}
+    parent = {
+        "run": str(run.path),
+        "changes": {key: new for key, (_, new) in changes.items() if not key.startswith("paths.")},
+    }
+    new = RunFolder(new_run_path(paths["output_dir"], config["name"]))
+    return Session(new, config, [*recorded, *overrides], resumed=False, parent=parent)
+
+
+def _continue(run: RunFolder, overrides: list[str], config: dict[str, Any]) -> Session:
     if not run.last_checkpoint.is_file():
         raise UserError(
             f"{run.path} has no checkpoint to go on from: it ended before its first tick; "
@@ -208,7 +234,7 @@ def _resolve(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _is_session_key(override: str) -> bool:
-    return override.lstrip("+~").split("=")[0] in ("run", "resume")
+    return override.lstrip("+~").split("=")[0] in SESSION_KEYS
 
 
 def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any]) -> None:
@@ -224,6 +250,7 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
             "packages": describe_packages(),
             "hardware": {**describe_hardware(), **trainer_config},
             "data_fingerprint": data_fingerprint,
+            "parent": session.parent,
             "kimg": 0.0,
             "best": None,
             "trackers": {},

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from trompe.command import command
+from trompe.command import command, with_folders
 
 
 @command("compare")
@@ -15,6 +15,4 @@ def _compare(cfg: DictConfig) -> None:
 
 def main(arguments: list[str]) -> None:
     """Folders may be given as they are: `trompe compare A B` is `runs=[A,B]`."""
-    from trompe.command import with_folders
-
     _compare(with_folders(arguments, "runs"))

@@ -52,7 +52,7 @@ class RunFolder:
             started.mkdir(parents=True)
             _write_yaml(started / "config.yaml", config)
             _write_yaml(started / "overrides.yaml", overrides)
-            _write_json(started / "run.json", {**facts, "status": "running"})
+            write_json(started / "run.json", {**facts, "status": "running"})
             started.rename(self.path)
         except OSError as error:
             raise UserError(f"cannot make the run folder {self.path}: {error}") from error
@@ -133,7 +133,7 @@ class RunFolder:
 
     def update_facts(self, **facts: Any) -> None:
         """Change entries of run.json, atomically."""
-        _write_json(self.path / "run.json", {**self.read_facts(), **facts})
+        write_json(self.path / "run.json", {**self.read_facts(), **facts})
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one tick's line to metrics.jsonl; values that are not finite become null."""
@@ -193,7 +193,12 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
     replace_file(path, json.dumps(value, indent=2) + "\n")
 
 

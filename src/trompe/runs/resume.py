@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from trompe.errors import UserError
 from trompe.runs.folder import RunFolder
+
+_MISSING: Any = object()
 
 # What may change between sessions of one run without making it another experiment.
 FREE_KEYS = ("kimg", "run", "resume", "paths", "logger", "trainer.num_nodes")
@@ -35,28 +36,22 @@ def is_free(key: str) -> bool:
     return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
 
 
-def patch(config: dict, before: dict, after: dict, where: str) -> dict:
-    """`config` with the change from `before` to `after`, which may concern free keys only.
+def apply_change(config: Any, before: Any, after: Any) -> Any:
+    """`config` with the change that leads from `before` to `after`, and nothing else changed.
 
-    Args:
-        config: the resolved config of the run folder.
-        before: what the folder's recorded overrides compose to today.
-        after: what they compose to together with the new overrides.
-        where: the folder, for the message.
-
-    Raises:
-        UserError: if a key that makes the experiment would change; all of them are shown.
+    A run's recorded config stays the truth for all that was not asked for, even if what its
+    overrides compose to today is another.
     """
-    changes = differing_keys(before, after)
-    refused = {k: v for k, v in changes.items() if not is_free(k)}
-    if refused:
-        shown = ", ".join(f"{k}: {old!r} -> {new!r}" for k, (old, new) in refused.items())
-        raise UserError(
-            f"{where} was trained with another config ({shown}): leave these out to go on with "
-            "it, or start a new run without run="
-        )
-    free = {key.split(".")[0] for key in changes}
-    return {**config, **{key: after[key] for key in free if key in after}}
+    if not all(isinstance(value, dict) for value in (config, before, after)):
+        return config if before == after else after
+    changed = {}
+    for key in [*config, *(key for key in after if key not in config)]:
+        old, new = before.get(key, _MISSING), after.get(key, _MISSING)
+        if old == new and key in config:
+            changed[key] = config[key]
+        elif old != new and new is not _MISSING:
+            changed[key] = apply_change(config[key], old, new) if key in config else new
+    return changed
 
 
 def find_unfinished(output_dir: str, experiment: str, config: dict) -> RunFolder | None:

@@ -1,0 +1,213 @@
+"""The reproduce task: the same run again, in a fresh process, compared tick by tick."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+import trompe
+from trompe.engine.checkpoint import load_checkpoint
+from trompe.engine.hardware import describe_hardware
+from trompe.errors import UserError, check_count
+from trompe.runs.differences import (
+    Difference,
+    differing_facts,
+    differing_tensor,
+    first_difference,
+)
+from trompe.runs.folder import RunFolder, open_run, quoted, write_json
+from trompe.runs.index import find_runs
+from trompe.runs.provenance import describe_code, describe_packages
+from trompe.sweeps.launchers import Local
+from trompe.sweeps.trial import Active
+
+# What a checkpoint holds of the training itself; the rest says where and when.
+_RESULTS = ("state_dict", "optimizer_states", "clock")
+
+
+def reproduce(cfg: DictConfig) -> Path:
+    """Run again what `cfg.run` holds; returns the file with the verdict, in that folder.
+
+    Raises:
+        UserError: if it comes out differently, naming the first tick and quantity; if it does not
+            come out at all; and for what cannot be reproduced.
+    """
+    if cfg.ticks is not None:
+        check_count("ticks", cfg.ticks)
+    if cfg.code not in ("current", "recorded"):
+        raise UserError(f"code={cfg.code} is neither current nor recorded")
+    if not isinstance(cfg.tolerance, int | float) or cfg.tolerance < 0:
+        raise UserError(f"tolerance={cfg.tolerance} must be 0 or a number above")
+    run = open_run(cfg.run)
+    records = run.read_metrics()[: cfg.ticks]
+    if not records:
+        raise UserError(f"{run.path} has recorded no tick: there is nothing to compare with")
+    output = Path(cfg.paths.output_dir).expanduser().absolute() / "reproductions"
+    environment = differences_around(run, cfg.code)
+    print(f"{run.path}: {len(records)} ticks to {records[-1]['kimg']:g} kimg")
+    for line in environment or ["environment, code and data are the recorded ones"]:
+        print(f"  {line}")
+    with source_of(run, cfg.code) as command:
+        again, found = follow(run, records, command, output, float(cfg.tolerance))
+    new_records = again.read_metrics() if again else []
+    weights = None
+    if found is None and len(new_records) >= len(records) and again and cfg.tolerance == 0:
+        weights = compare_weights(run, again)
+    verdict = _verdict(found, weights, len(records), len(new_records), cfg.tolerance)
+    target = run.path / "reproductions" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}.json"
+    target.parent.mkdir(exist_ok=True)
+    write_json(
+        target,
+        {
+            "verdict": verdict,
+            "ticks": min(len(records), len(new_records)),
+            "tolerance": cfg.tolerance,
+            "code": cfg.code,
+            "first_difference": found.as_dict() if found else None,
+            "weights": weights,
+            "environment": environment,
+            "run": str(again.path) if again else None,
+        },
+    )
+    print(f"verdict: {verdict}\n  {target}")
+    if found is not None or (weights is not None and weights != "bitwise equal"):
+        raise UserError(f"{run.path} was not reproduced: {found or weights}")
+    return target
+
+
+def differences_around(run: RunFolder, code: str) -> list[str]:
+    """Lines that say what of environment, code and data differs from what was recorded.
+
+    Raises:
+        UserError: if the data cannot be read.
+    """
+    facts = run.read_facts()
+    lines = differing_facts(facts.get("packages", {}), describe_packages(), "environment")
+    hardware = describe_hardware()
+    recorded = {key: facts.get("hardware", {}).get(key) for key in hardware}
+    # The number of threads is set to the recorded one.
+    lines += differing_facts(recorded, {**hardware, "threads": recorded["threads"]}, "environment")
+    if code == "current":
+        lines += differing_facts(facts.get("code", {}), describe_code(), "code")
+    run.enter_directory()
+    data = instantiate(run.read_config()["data"], _convert_="all")
+    data.prepare_data()
+    data.setup("fit")
+    before = facts.get("data_fingerprint")
+    if before != data.fingerprint:
+        lines.append(f"data: their content hash was {before} and is {data.fingerprint}")
+    return lines
+
+
+@contextmanager
+def source_of(run: RunFolder, code: str) -> Iterator[list[str]]:
+    """The command that trains: with this code, or with the recorded one in a temporary worktree.
+
+    Raises:
+        UserError: if there is no such commit, or its uncommitted changes do not apply.
+    """
+    command = [sys.executable, "-m", "trompe", "train"]
+    if code == "current":
+        yield command
+        return
+    recorded = run.read_facts().get("code", {})
+    commit = recorded.get("commit")
+    root = Path(trompe.__file__).resolve().parents[2]
+    if not commit or not (root / ".git").exists():
+        raise UserError(
+            f"{run.path}: no commit is recorded, or this is no checkout: use code=current"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "trompe"
+        _git(root, "worktree", "add", "--detach", str(tree), commit)
+        try:
+            if recorded.get("dirty_diff"):
+                _git(tree, "apply", "-", text=recorded["dirty_diff"])
+            yield ["env", f"PYTHONPATH={tree / 'src'}", *command]
+        finally:
+            _git(root, "worktree", "remove", "--force", str(tree))
+
+
+def _git(root: Path, *arguments: str, text: str | None = None) -> None:
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], input=text, capture_output=True, text=True
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise UserError(f"git {' '.join(arguments[:2])} failed: {reason}")
+
+
+def follow(
+    run: RunFolder, records: list[dict], command: list[str], output: Path, tolerance: float
+) -> tuple[RunFolder | None, Difference | None]:
+    """Train until as many ticks are recorded, or until one differs.
+
+    Raises:
+        UserError: with its last line, if the training fails.
+    """
+    place = output / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{run.path.name.rpartition('_')[2]}"
+    place.mkdir(parents=True)
+    threads = run.read_facts().get("hardware", {}).get("threads") or "auto"
+    arguments = [
+        *(f"run={quoted(str(run.path))}", "fresh=true", "logger=[]"),
+        f"paths.output_dir={quoted(str(place))}",
+    ]
+    job = Local(command, threads=threads).start(arguments, place, 0, 1)
+    active = Active(0, {}, place, job, 0)
+    shown = 0
+    is_whole = len(records) == len(run.read_metrics())
+    try:
+        while True:
+            code = job.poll()  # before reading, so that nothing is written after the last look
+            active.run = active.run or next(iter(find_runs(place)), None)
+            if active.run is not None:
+                active.read()
+            found = first_difference(records, active.records, tolerance)
+            for record in active.records[shown : len(records)]:
+                print(f"  tick {record['tick']} of {len(records)}: {record['kimg']:g} kimg")
+            shown = len(active.records)
+            # A whole run ends by itself, with its last checkpoint.
+            if found is not None or code == 0 or (shown >= len(records) and not is_whole):
+                return active.run, found
+            if code is not None:
+                raise UserError(f"the reproduction of {run.path} failed: {active.error()}")
+            time.sleep(0.2)
+    finally:
+        while job.poll() is None:
+            active.stop()
+            time.sleep(0.1)
+
+
+def compare_weights(run: RunFolder, again: RunFolder) -> str | None:
+    """Whether the last checkpoints are equal, if both are of the same image; else None."""
+    if not (run.last_checkpoint.is_file() and again.last_checkpoint.is_file()):
+        return None
+    old, new = load_checkpoint(run.last_checkpoint), load_checkpoint(again.last_checkpoint)
+    if old["clock"] != new["clock"]:
+        return None
+    found = differing_tensor({k: old[k] for k in _RESULTS}, {k: new[k] for k in _RESULTS})
+    if found is None:
+        return "bitwise equal"
+    return f"the checkpoints differ, first in {found[0]} (largest difference {found[1]:.2g})"
+
+
+def _verdict(
+    found: Difference | None, weights: str | None, wanted: int, got: int, tolerance: float
+) -> str:
+    if found is not None:
+        return f"differs at {found}"
+    if weights is not None and weights != "bitwise equal":
+        return weights
+    if got < wanted:
+        raise UserError(f"the reproduction ended after {got} of {wanted} ticks")
+    if tolerance:
+        return f"equal within {tolerance:g} over {wanted} ticks"
+    what = "records and weights" if weights else "records"
+    return f"bitwise equal: {what} of {wanted} ticks"

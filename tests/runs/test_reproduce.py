@@ -1,0 +1,107 @@
+"""Reproducing a run from its folder."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import trompe as package
+from tests.conftest import FAMILIES, TINY, Trompe
+from trompe.runs.differences import differing_tensor, first_difference
+from trompe.runs.folder import RunFolder
+
+SOURCE = Path(package.__file__).resolve().parents[2]
+
+
+def verdict_of(run: RunFolder) -> dict:
+    return json.loads(sorted((run.path / "reproductions").glob("*.json"))[-1].read_text())
+
+
+@pytest.fixture
+def run(trompe: Trompe) -> RunFolder:
+    trompe("train", *TINY, *FAMILIES["dcgan"])
+    return trompe.runs()[-1]
+
+
+def test_the_same_run_is_bitwise_equal(trompe: Trompe, run: RunFolder) -> None:
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    done = trompe("reproduce", str(run.path))
+    assert "verdict: bitwise equal: records and weights of 4 ticks" in done.stdout
+    verdict = verdict_of(run)
+    assert verdict["weights"] == "bitwise equal" and verdict["environment"] == []
+    assert {path: path.read_bytes() for path in before} == before
+    assert RunFolder(Path(verdict["run"])).read_facts()["parent"]["run"] == str(run.path)
+
+
+def test_some_ticks_of_a_run_that_was_interrupted(trompe: Trompe, run: RunFolder) -> None:
+    run.rewind(0.144)
+    run.last_checkpoint.unlink()
+    done = trompe("reproduce", str(run.path), "ticks=2")
+    assert "verdict: bitwise equal: records of 2 ticks" in done.stdout
+
+
+def test_a_change_of_one_line_in_a_loss_is_found(trompe: Trompe, run: RunFolder) -> None:
+    copy = trompe.folder / "copy"
+    shutil.copytree(SOURCE / "src" / "trompe", copy / "src" / "trompe")
+    shutil.copytree(SOURCE / "conf", copy / "conf")
+    losses = copy / "src" / "trompe" / "losses" / "adversarial.py"
+    text = losses.read_text()
+    line = "return softplus(-fake.float()).mean()"
+    assert line in text
+    losses.write_text(text.replace(line, "return 1.001 * softplus(-fake.float()).mean()", 1))
+    message = trompe.fails("reproduce", str(run.path), PYTHONPATH=str(copy / "src"))
+    assert "was not reproduced: tick 1 (0.048 kimg): loss/" in message
+    first = verdict_of(run)["first_difference"]
+    assert first["tick"] == 1 and 0 < first["relative"] < 0.01
+    # The commit is another as well: the copy is no checkout.
+    assert any(line.startswith("code: ") for line in verdict_of(run)["environment"])
+    done = trompe("reproduce", str(run.path), "tolerance=0.5", PYTHONPATH=str(copy / "src"))
+    assert "verdict: equal within 0.5" in done.stdout
+
+
+def test_what_surrounds_a_run_is_told(trompe: Trompe, run: RunFolder) -> None:
+    packages = {**run.read_facts()["packages"], "torch": "1.0"}
+    run.update_facts(packages=packages, data_fingerprint="0" * 32)
+    out = trompe("reproduce", str(run.path), "ticks=1").stdout
+    assert "environment: torch was 1.0 and is" in out
+    assert f"data: their content hash was {'0' * 32} and is" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "there is no run folder at nowhere"),
+        (["."], "is not a run folder"),
+        ([".", "ticks=0"], "ticks=0 must be a whole number"),
+        ([".", "code=old"], "code=old is neither current nor recorded"),
+        ([".", "tolerance=-1"], "tolerance=-1 must be 0"),
+        ([], "run"),
+    ],
+)
+def test_mistakes(trompe: Trompe, arguments: list[str], message: str) -> None:
+    assert message in trompe.fails("reproduce", *arguments)
+
+
+def test_the_first_difference_is_named() -> None:
+    old = [{"tick": t, "kimg": t / 10, "a": 1.0, "b": 2.0, "time": "x"} for t in (1, 2, 3)]
+    new = [{**record, "time": "y", "speed/x": 3.0} for record in old]
+    assert first_difference(old, new, 0) is None
+    new[1]["b"] = 2.002
+    found = first_difference(old, new, 0)
+    assert found is not None
+    assert (found.tick, found.kimg, found.quantity) == (2, 0.2, "b")
+    assert found.relative == pytest.approx(0.001, rel=1e-2)
+    assert first_difference(old, new, 0.01) is None
+    del new[2]["a"]
+    found = first_difference(old, new, 0.01)
+    assert found is not None and (found.tick, found.quantity, found.reproduced) == (3, "a", None)
+
+
+def test_the_first_tensor_that_differs_is_named() -> None:
+    import torch
+
+    old = {"a": {"w": torch.zeros(2)}, "b": [1, torch.ones(2)]}
+    assert differing_tensor(old, old) is None
+    new = {"a": {"w": torch.zeros(2)}, "b": [1, torch.tensor([1.0, 1.5])]}
+    assert differing_tensor(old, new) == ("b.1", 0.5)

@@ -1,0 +1,78 @@
+"""The table of runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from trompe.errors import UserError
+from trompe.listing import list_runs
+from trompe.runs.folder import RunFolder
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    for number, (loss, value) in enumerate([("hinge", 30.0), ("hinge", 10.0), ("minimax", 20.0)]):
+        run = RunFolder(tmp_path / "gan" / f"run{number}")
+        protocol = {"measure": "fd", "better": "lower", "n_images": 100}
+        sessions = [{"started": f"2026-01-0{number + 1}T00:00:00+00:00"}]
+        facts: dict[str, Any] = {"protocols": {"fd": protocol}, "sessions": sessions}
+        run.create({"model": {"loss": loss}, "seed": number}, [], facts)
+        run.append_metrics({"kimg": 1.0, "tick": 1, "fd": value, "speed/tick_seconds": 60.0})
+        run.update_facts(status="done" if number else "running", kimg=float(number))
+    return tmp_path
+
+
+def listed(outputs: Path, **settings: Any) -> list[str]:
+    defaults = {"folders": [str(outputs)], "where": [], "sort": "started", "columns": []}
+    config = OmegaConf.create({**defaults, "limit": 50, **settings})
+    return [entry.run.path.name for entry in list_runs(config)]
+
+
+def test_order_and_conditions(outputs: Path) -> None:
+    assert listed(outputs) == ["run0", "run1", "run2"]
+    assert listed(outputs, sort="fd") == ["run1", "run2", "run0"]
+    assert listed(outputs, sort="-fd", limit=2) == ["run0", "run2"]
+    assert listed(outputs, where=["model.loss==hinge", "fd<20"]) == ["run1"]
+    assert listed(outputs, where=["seed>=1"], sort="-kimg") == ["run2", "run1"]
+    assert listed(outputs, where=["status!=done"]) == ["run0"]
+
+
+def test_a_run_that_nobody_trains_is_killed(outputs: Path, capsys: Any) -> None:
+    assert listed(outputs, where=["status==killed"]) == ["run0"]
+    RunFolder(outputs / "gan" / "run0").lock()
+    assert listed(outputs, where=["status==running"]) == ["run0"]
+
+
+def test_what_is_shown(outputs: Path) -> None:
+    console = Console(width=1000, record=True)
+    config = {"folders": [str(outputs)], "where": ["seed==1"], "sort": "started", "limit": 50}
+    list_runs(OmegaConf.create({**config, "columns": ["model.loss"]}), console)
+    text = console.export_text()
+    for word in ("done", "hinge", "10", "2026-01-02", str(outputs / "gan" / "run1")):
+        assert word in text
+
+
+def test_metrics_of_different_protocols_are_not_ranked(outputs: Path) -> None:
+    run = RunFolder(outputs / "gan" / "run2")
+    run.update_facts(protocols={"fd": {"measure": "fd", "better": "lower", "n_images": 500}})
+    with pytest.raises(UserError, match="2 protocols, which differ in n_images"):
+        listed(outputs, sort="fd")
+    assert listed(outputs, sort="fd", where=["seed<2"]) == ["run1", "run0"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sort": "nope"}, "no run has a nope"),
+        ({"where": ["nope>1"]}, "no run has a nope"),
+        ({"where": ["kimg"]}, "is no condition"),
+        ({"where": ["kimg>much"]}, "is a number"),
+        ({"folders": ["/nowhere"]}, "there is no folder /nowhere"),
+    ],
+)
+def test_mistakes(outputs: Path, settings: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        listed(outputs, **settings)
