@@ -122,3 +122,16 @@ def test_groups_compose(group: str) -> None:
     for name in names(group):
         value = f"[{name}]" if group in ("logger", "metrics") else name
         composed(f"{group}={value}", "data=shapes")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((CONF / "sweep").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_every_sweep_composes_with_its_trials(path: Path) -> None:
+    from trompe.sweeps.space import parse_space
+
+    experiment = "style_arbitrary" if path.stem.startswith("style") else "dcgan_demo"
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("sweep", [f"sweep={path.stem}"])
+        for overrides in parse_space([f"experiment={experiment}", *config.space]).examples():
+            compose("train", overrides)

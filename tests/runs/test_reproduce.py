@@ -51,7 +51,7 @@ def test_a_change_of_one_line_in_a_loss_is_found(trompe: Trompe, run: RunFolder)
     assert line in text
     losses.write_text(text.replace(line, "return 1.001 * softplus(-fake.float()).mean()", 1))
     message = trompe.fails("reproduce", str(run.path), PYTHONPATH=str(copy / "src"))
-    assert "was not reproduced: tick 1 (0.048 kimg): loss/" in message
+    assert "was not reproduced: tick 1 (0.048 kimg): loss/generator" in message
     first = verdict_of(run)["first_difference"]
     assert first["tick"] == 1 and 0 < first["relative"] < 0.01
     # The commit is another as well: the copy is no checkout.

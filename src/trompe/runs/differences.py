@@ -13,7 +13,7 @@ _TIMING = ("speed/", "time")
 
 @dataclass
 class Difference:
-    """The first quantity that differs.
+    """A quantity that differs.
 
     Args:
         tick: in which.
@@ -59,18 +59,19 @@ def first_difference(
     reproduced: Sequence[Mapping[str, Any]],
     tolerance: float,
 ) -> Difference | None:
-    """The first tick's first quantity that differs by more than `tolerance`, relatively.
+    """Of the first tick that differs by more than `tolerance`, relatively, the largest difference.
 
-    Quantities are compared in the order in which a tick comes by them; ticks that only one of both
-    has are not compared.
+    A change in one place soon reaches everything; where it is largest, it is nearest. Ticks that
+    only one of both has are not compared.
     """
     for old, new in zip(recorded, reproduced, strict=False):
         names = [name for name in old if not name.startswith(_TIMING)]
         names += [name for name in new if name not in old and not name.startswith(_TIMING)]
-        for name in names:
-            if relative(old.get(name), new.get(name)) > tolerance:
-                tick, kimg = int(old["tick"]), float(old["kimg"])
-                return Difference(tick, kimg, name, old.get(name), new.get(name))
+        tick, kimg = int(old["tick"]), float(old["kimg"])
+        found = [Difference(tick, kimg, n, old.get(n), new.get(n)) for n in names]
+        largest = max(found, key=lambda difference: difference.relative, default=None)
+        if largest is not None and largest.relative > tolerance:
+            return largest
     return None
 
 
