@@ -6,17 +6,14 @@ import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra import compose
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -35,23 +32,10 @@ from trompe.engine.randomness import keyed_seed
 from trompe.engine.strategy import FlatDDPStrategy
 from trompe.errors import UserError
 from trompe.loggers.tracker import Tracker
-from trompe.runs.folder import RunFolder, new_run_path, open_run, utc_now
+from trompe.runs.folder import RunFolder, utc_now
 from trompe.runs.plots import draw_curves
 from trompe.runs.provenance import command_line, describe_code, describe_packages
-from trompe.runs.resume import apply_change, differing_keys, find_unfinished, is_free
-
-SESSION_KEYS = ("run", "resume", "fresh")  # say what to work on; no part of an experiment
-
-
-@dataclass
-class Session:
-    """What one `trompe train` works on: a new run, or one to go on with."""
-
-    run: RunFolder
-    config: dict[str, Any]
-    overrides: list[str]
-    resumed: bool
-    parent: dict[str, Any] | None = None  # the run that this one is a variation of, and in what
+from trompe.session import Session, open_session
 
 
 def train(cfg: DictConfig) -> RunFolder:
@@ -161,82 +145,6 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def open_session(cfg: DictConfig) -> Session:
-    """Decide what this session works on.
-
-    `run=FOLDER` goes on with that run, or, with other overrides than such as may change, starts a
-    variation of it; so does `fresh=true`, with none. `resume=auto` looks for a run to go on with.
-    """
-    overrides = [o for o in HydraConfig.get().overrides.task if not _is_session_key(o)]
-    if cfg.run is not None:
-        return _reopen(open_run(cfg.run), overrides, cfg)
-    if cfg.fresh:
-        raise UserError("fresh=true starts the run anew that run= names: give its folder")
-    if cfg.resume not in ("never", "auto"):
-        raise UserError(f"resume={cfg.resume} is neither never nor auto")
-    config = _resolve(cfg)
-    for key in SESSION_KEYS:
-        config.pop(key)
-    output_dir, name = config["paths"]["output_dir"], config["name"]
-    if cfg.resume == "auto":
-        found = find_unfinished(output_dir, name, config)
-        if found is not None:
-            found.enter_directory()
-            return _continue(found, [*found.read_overrides(), *overrides], config)
-    return Session(RunFolder(new_run_path(output_dir, name)), config, overrides, resumed=False)
-
-
-def _reopen(run: RunFolder, overrides: list[str], cfg: DictConfig) -> Session:
-    """Go on with `run`, or vary it, by its own config and new overrides."""
-    paths = _resolve(cfg.paths)
-    paths = {**paths, "output_dir": str(Path(paths["output_dir"]).expanduser().absolute())}
-    run.enter_directory()
-    config, recorded = run.read_config(), run.read_overrides()
-    changes = {}
-    if overrides:
-        before = _resolve(compose("train", recorded))
-        after = _resolve(compose("train", [*recorded, *overrides]))
-        for key in SESSION_KEYS:
-            before.pop(key), after.pop(key)
-        changes = differing_keys(before, after)
-        config = apply_change(config, before, after)
-    if not cfg.fresh and all(is_free(key) for key in changes):
-        return _continue(run, [*recorded, *overrides], config)
-    # Where things lie is this command's, not the old run's: it may be a trial of a sweep.
-    config = {**config, "paths": paths}
-    parent = {
-        "run": str(run.path),
-        "changes": {key: new for key, (_, new) in changes.items() if not key.startswith("paths.")},
-    }
-    new = RunFolder(new_run_path(paths["output_dir"], config["name"]))
-    return Session(new, config, [*recorded, *overrides], resumed=False, parent=parent)
-
-
-def _continue(run: RunFolder, overrides: list[str], config: dict[str, Any]) -> Session:
-    if not run.last_checkpoint.is_file():
-        raise UserError(
-            f"{run.path} has no checkpoint to go on from: it ended before its first tick; "
-            "start it again without run="
-        )
-    kimg = load_checkpoint(run.last_checkpoint)["clock"]["images"] / 1000
-    clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
-    if clock.budget_kimg < kimg:
-        raise UserError(
-            f"kimg={config['kimg']:g} is less than the {kimg:g} kimg that {run.path} has already"
-        )
-    return Session(run, config, overrides, resumed=True)
-
-
-def _resolve(cfg: DictConfig) -> dict[str, Any]:
-    resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(resolved, dict)
-    return resolved  # type: ignore[return-value]
-
-
-def _is_session_key(override: str) -> bool:
-    return override.lstrip("+~").split("=")[0] in SESSION_KEYS
-
-
 def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any]) -> None:
     """Make the run folder, or reopen it and drop what came after its checkpoint."""
     run = session.run
@@ -301,7 +209,9 @@ def recorded(run: RunFolder | None, trackers: Mapping[str, Tracker]) -> Iterator
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from None
     except BaseException as exception:
-        error = f"{type(exception).__name__}: {exception}"
+        # A note is what another process died of, which this one saw as a closed connection.
+        notes = getattr(exception, "__notes__", [])
+        error = notes[0] if notes else f"{type(exception).__name__}: {exception}"
         raise
     finally:
         if run is not None:

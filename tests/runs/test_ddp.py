@@ -1,5 +1,7 @@
 """Two processes are one process with the same global batch."""
 
+import os
+
 import pytest
 import torch
 
@@ -46,3 +48,31 @@ def test_a_batch_that_does_not_divide_is_refused(trompe: Trompe) -> None:
     message = trompe.fails("train", *TINY, *FAMILIES["mlp_gan"], "trainer=ddp_cpu", "batch_size=7")
     assert "batch_size=7 must be divisible by the 2 processes" in message
     assert trompe.runs() == []
+
+
+CRASH = """
+import pytorch_lightning as pl
+
+
+class Crash(pl.Callback):
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if trainer.global_rank == 1 and batch_idx == 3:
+            raise RuntimeError("planted on rank 1")
+"""
+
+
+def test_an_exception_on_rank_1_ends_the_job_with_that_error(trompe: Trompe) -> None:
+    (trompe.folder / "crash.py").write_text(CRASH)
+    arguments = [*TINY, *FAMILIES["mlp_gan"], "trainer=ddp_cpu", "trainer.precision=32-true"]
+    process = trompe.start(
+        "train",
+        *arguments,
+        "+callbacks.crash._target_=crash.Crash",
+        PYTHONPATH=f"{trompe.folder}:{os.environ.get('PYTHONPATH', '')}",
+    )
+    _, err = process.communicate(timeout=120)  # a hang would last for gloo's half hour
+    assert process.returncode != 0
+    facts = trompe.runs()[-1].read_facts()
+    assert facts["status"] == "failed"
+    assert facts["error"] == "rank 1: RuntimeError: planted on rank 1"
+    assert "planted on rank 1" in err

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -245,35 +246,6 @@ def test_trials_are_pinned_to_devices_and_share_the_cores(trompe, monkeypatch):
     assert lines == [f"{device} {threads}" for device in (4, 6, 4)]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["model.loss=hinge"], "nothing is swept"),
-        (["model.los=hinge,wasserstein"], "Could not override 'model.los'"),
-        (["model=dcgan,dcgna"], "dcgna"),
-        (["model.optimizer.lr=log(1e-5,1e-3)", "sampler=grid"], "is an interval"),
-        (["seed=0,1", "run=somewhere"], "leave run= out"),
-        (["seed=0,1", "direction=up"], "direction=up is neither"),
-        (["seed=0,1", "objective=[a,b]"], "must be as many"),
-        (["seed=0,1", "n_trials=0"], "n_trials=0 must be a whole number"),
-        (["seed=0,1", "jobs=no"], "jobs=no must be a whole number"),
-        (["seed=0,1", "value=first"], "neither best nor last"),
-        (["seed=0,1", "sampler=tpo"], "tpo"),
-        (["resume=nowhere"], "there is no sweep folder at nowhere"),
-        (["resume=."], "has no sweep.yaml"),
-        (
-            ["seed=0,1", "objective=[a,b]", "direction=[minimize,minimize]", "pruner=median"],
-            "several objectives cannot be pruned",
-        ),
-        (["experiment=dcgan_cifar10", "seed=0,1"], "data.path"),
-        (["seed=0,1", "storage=postgres://nobody@nowhere/x"], "cannot open the study's storage"),
-    ],
-)
-def test_mistakes_are_told_before_anything_starts(trompe, arguments, message):
-    assert message in trompe.fails("sweep", *arguments)
-    assert not list(trompe.outputs.glob("sweeps/*/trials/*"))
-
-
 def test_a_sweep_goes_on_as_it_was(trompe):
     folder = planted_sweep(trompe, "n_trials=2")
     message = trompe.fails("sweep", f"resume={folder.path}", "seed=3", "objective=speed")
@@ -298,6 +270,31 @@ def test_a_study_that_cannot_be_written_is_told_in_one_line(trompe):
     message = trompe.fails("sweep", f"resume={folder.path}", "n_trials=2")
     assert "not a database" in message and str(folder.path / "study.db") in message
     assert json.loads((runs_of(folder, 0)[0].path / "run.json").read_text())["status"] == "done"
+
+
+def test_a_trial_whose_folder_is_deleted_does_not_stop_the_sweep(trompe: Trompe) -> None:
+    arguments = ("model.optimizer.lr=1e-3,1e-2", "kimg=15", "sampler=grid", PLANTED)
+    process = trompe.start("sweep", *arguments, "objective=distance", "poll_seconds=0.05")
+    wait(lambda: len(list(trompe.outputs.glob("sweeps/*/trials/0000/*/run/metrics.jsonl"))) == 1)
+    folder = the_sweep(trompe)
+    shutil.rmtree(folder.trial(0))
+    assert process.wait(60) == 0, process.communicate()
+    process.communicate()
+    deleted, done = table_of(folder)
+    assert (deleted["state"], done["state"]) == ("failed", "done")
+    assert deleted["error"] == f"{folder.trial(0)} was deleted while it was trained"
+
+
+def test_trials_of_two_processes_each(trompe: Trompe) -> None:
+    trompe(
+        "sweep",
+        *(*TINY_GAN, "trainer=ddp_cpu", "trainer.precision=32-true", "model.loss=hinge,no_such"),
+        *("sampler=grid", "objective=fd_random_conv"),
+    )
+    done, failed = table_of(the_sweep(trompe))
+    assert (done["state"], failed["state"]) == ("done", "failed")
+    assert RunFolder(Path(done["run"])).read_facts()["hardware"]["devices"] == 2
+    assert "no_such" in failed["error"]
 
 
 def test_hydra_multirun_makes_runs_too(trompe):

@@ -14,6 +14,8 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+_FIRST_ERROR = "trompe/first_error"
+
 
 class FlatDDPStrategy(DDPStrategy):
     """`DDPStrategy` with an unwrapped module and one all-reduce per optimiser step."""
@@ -44,6 +46,25 @@ class FlatDDPStrategy(DDPStrategy):
         """Average this optimiser's gradients over all processes, then step."""
         average_gradients(optimizer, self.world_size)
         return super().optimizer_step(optimizer, closure, model, **kwargs)
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Let rank 0, which records it, know the first error of another process.
+
+        Rank 0 itself only sees that a connection was closed; the cause is added to that as a note.
+        """
+        super().on_exception(exception)
+        if isinstance(exception, KeyboardInterrupt) or not torch.distributed.is_initialized():
+            return
+        store = torch.distributed.distributed_c10d._get_default_store()
+        try:
+            if self.global_rank:
+                text = f"{type(exception).__name__}: {exception}"
+                # The first one counts: it takes the others down.
+                store.compare_set(_FIRST_ERROR, "", f"rank {self.global_rank}: {text}")
+            elif store.check([_FIRST_ERROR]):
+                exception.add_note(store.get(_FIRST_ERROR).decode(errors="replace"))
+        except RuntimeError:
+            pass  # the store went with its process
 
 
 def average_gradients(optimizer: Optimizer, world_size: int) -> None:

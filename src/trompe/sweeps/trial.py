@@ -100,7 +100,7 @@ class Active:
         """The last line that the process wrote to stderr."""
         try:
             text = (self.folder / "stderr.log").read_text(errors="replace")
-        except OSError as error:
-            return str(error)
+        except OSError:
+            return f"{self.folder} was deleted while it was trained"
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return lines[-1][:1000] if lines else "it ended without a message"
