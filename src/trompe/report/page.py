@@ -33,7 +33,6 @@ def write_page(
         loader=PackageLoader("trompe.report", "page"), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["short"] = _short
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = environment.get_template("page.html.j2").render(
         title=title,
         now=f"{datetime.now():%Y-%m-%d %H:%M}",

@@ -1,5 +1,6 @@
 """The run folder: everything a run is, in plain files, written so that a crash loses nothing."""
 
+import contextlib
 import fcntl
 import json
 import math
@@ -214,8 +215,10 @@ def replace_file(path: Path, text: str) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # on a read-only disk it was never there
+            temporary.unlink(missing_ok=True)
         raise UserError(f"cannot write {path}: {error}") from error
