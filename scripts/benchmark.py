@@ -4,6 +4,7 @@
   train     the training step of the DCGAN against the usual loops
   metrics   the Fréchet distance against other ways to it, features, and what tracking costs
   style     training with the embedded perceptual network, and stylising
+  sweep     what a sweep adds to its trials
   startup   how long the command line takes to answer
 """
 
@@ -20,7 +21,7 @@ def main() -> int:
     """Print the machine, the figures and their aims; 1 if one misses its aim."""
     words = sys.argv[1:]
     what = words[0] if words else ""
-    if what not in ("train", "metrics", "style", "startup"):
+    if what not in ("train", "metrics", "style", "sweep", "startup"):
         print((__doc__ or "").strip(), file=sys.stderr)
         return 2
     parser = argparse.ArgumentParser(prog=f"benchmark.py {what}")

@@ -53,7 +53,8 @@ def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFold
     """
     optuna.logging.set_verbosity(logging.WARNING)
     warnings.filterwarnings("ignore", category=ExperimentalWarning)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for signum in (signal.SIGINT, signal.SIGTERM):  # shells start background jobs deaf to SIGINT
+        signal.signal(signum, signal.default_int_handler)
     if cfg.resume is not None:
         folder, cfg, flags, experiment = _reopen(cfg, experiment)
     else:

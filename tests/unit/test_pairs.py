@@ -1,17 +1,24 @@
 """Measures of pictures against the content and style that they were made of."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import skimage
 import torch
+import torchvision
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
+from torchmetrics.functional.image.lpips import learned_perceptual_image_patch_similarity
 
 from trompe.data.painter import PaintedSource
 from trompe.errors import UserError
 from trompe.images import to_signed
+from trompe.metrics.art import ArtFID
+from trompe.metrics.comparison import FeatureComparison
+from trompe.metrics.features import RandomConv
+from trompe.metrics.lpips import LPIPS
 from trompe.metrics.pairs import ContentStructure, PairComparison, StyleError
 from trompe.networks.perceptual import EfficientNetLite0Perceptual, RandomConvPerceptual
 
@@ -108,3 +115,89 @@ def test_data_without_pairs_are_refused(content: ContentStructure) -> None:
     metric = PairComparison({"content": content}, 2)
     with pytest.raises(UserError, match="content_random_conv compare pictures with the content"):
         metric.prepare(SimpleNamespace(fingerprint="abc"))
+
+
+@pytest.fixture(scope="module")
+def torch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A torch cache with random weights where torchvision would put AlexNet's and SqueezeNet's."""
+    home = tmp_path_factory.mktemp("torch")
+    (home / "hub/checkpoints").mkdir(parents=True)
+    for name in ("alexnet", "squeezenet1_1"):
+        torch.manual_seed(0)
+        weights = torchvision.models.get_model_weights(name).DEFAULT
+        state = torchvision.models.get_model(name, weights=None).state_dict()
+        torch.save(state, home / "hub/checkpoints" / Path(weights.url).name)
+    return home
+
+
+@pytest.mark.parametrize("network", ["alex", "squeeze"])
+def test_lpips_is_torchmetrics(
+    network: str,
+    torch_home: Path,
+    photographs: Tensor,
+    paintings: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(torch_home))
+    photos, painted = to_signed(photographs), to_signed(paintings)
+    expected = learned_perceptual_image_patch_similarity(painted, photos, network, reduction="none")  # type: ignore[arg-type]
+    measure = LPIPS(network)
+    assert measure.name == f"lpips_{network}"
+    torch.testing.assert_close(measure(painted, photos, painted), expected)
+    torch.testing.assert_close(measure(photos, photos, painted), torch.zeros(4))
+    # The same by a path; the values depend on the weights, and so does the card.
+    monkeypatch.setenv("TORCH_HOME", "/nowhere")
+    (stored,) = (torch_home / "hub/checkpoints").glob(f"{network}*")
+    assert LPIPS(network, str(stored)).protocol == measure.protocol
+
+
+def test_lpips_without_its_weights_is_one_line(torch_home: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such network: vg; choose from alex, vgg, squeeze"):
+        LPIPS("vg")
+    with pytest.raises(UserError, match="there is no such file"):
+        LPIPS("alex", "missing.pth")
+    (others,) = (torch_home / "hub/checkpoints").glob("squeeze*")
+    with pytest.raises(UserError, match="do not fit"):
+        LPIPS("alex", str(others))
+
+
+def test_artfid_is_the_product_and_comes_with_its_factors(
+    torch_home: Path, photographs: Tensor, paintings: Tensor
+) -> None:
+    (path,) = (torch_home / "hub/checkpoints").glob("alex*")
+    lpips, features = LPIPS("alex", str(path)), RandomConv(dim=2)
+    metric = ArtFID(lpips, features, n_images=4, n_reference=4)
+    data = SimpleNamespace(
+        contents=None,
+        fingerprint="abc",
+        class_names=(),
+        split_size=lambda split: 4,
+        gather=lambda split, numbers: SimpleNamespace(
+            images=paintings[numbers], labels=torch.zeros(4).long()
+        ),
+    )
+    metric.prepare(data)
+    metric.with_errors = True
+    pairs, images = torch.stack([photographs, paintings], 1), photographs.roll(1, 2)
+    metric.update(images[2:], torch.tensor([2, 3]), pairs[2:])
+    metric.update(images[:2], torch.tensor([0, 1]), pairs[:2])
+    scores = metric.compute()
+    assert list(scores) == ["lpips_alex", "fd_random_conv", "artfd_random_conv"]
+    three = [scores[name] for name in scores]
+    expected = lpips(*map(to_signed, (images, photographs, paintings)))
+    assert three[0].value == pytest.approx(float(expected.mean()), rel=1e-5)
+    alone = FeatureComparison(features, ["fd"], 4, 4)
+    alone.prepare(data)
+    alone.update(images, torch.arange(4))
+    assert three[1].value == pytest.approx(alone.compute()["fd_random_conv"].value)
+    assert three[2].value == pytest.approx((1 + three[0].value) * (1 + three[1].value))
+    assert three[2].standard_error == pytest.approx(
+        (
+            (three[0].standard_error * (1 + three[1].value)) ** 2
+            + (three[1].standard_error * (1 + three[0].value)) ** 2
+        )
+        ** 0.5
+    )
+    assert set(metric.directions().values()) == {"lower"} and set(metric.protocols()) == set(scores)
+    card = metric.protocols()["artfd_random_conv"]
+    assert card["features"] == "random_conv" and card["content"]["features"] == "lpips_alex"
