@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.warm import Process
 from trompe.runs.folder import RunFolder
 
 # A run of four ticks of 6 batches on 16-px pictures: seconds, imports included.
@@ -66,7 +67,13 @@ class Trompe:
             "PYTHONWARNINGS": "default",
         }
 
-    def start(self, *arguments: str, **env: str) -> subprocess.Popen:
+    def start(self, *arguments: str, **env: str) -> "Process | subprocess.Popen[str]":
+        if "PYTHONPATH" in env:  # other modules than those that are imported already
+            return self.start_afresh(*arguments, **env)
+        return Process(list(arguments), self.folder, {**self.env, **env})
+
+    def start_afresh(self, *arguments: str, **env: str) -> subprocess.Popen:
+        """In a process that shares nothing with others."""
         return subprocess.Popen(
             [sys.executable, "-m", "trompe", *arguments],
             cwd=self.folder,

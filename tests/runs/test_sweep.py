@@ -42,7 +42,7 @@ def runs_of(folder: SweepFolder, number: int) -> list[RunFolder]:
 def test_a_killed_sweep_goes_on_where_it_was(trompe):
     """12 trials, one of which fails; SIGKILL in the middle; nothing is done twice."""
     rates = ",".join(f"{i}e-4" for i in range(1, 12))
-    process = trompe.start(
+    process = trompe.start_afresh(
         "sweep",
         *(*TINY_GAN, *EVERY_TICK, "kimg=0.48"),
         *(f"model.optimizer.lr={rates},-1", "sampler=grid", "jobs=2", "objective=fd_random_conv"),
@@ -126,7 +126,7 @@ def test_pruning_saves_images_and_finds_the_same_best(tmp_path, cache):
 
 def test_ctrl_c_stops_the_trials_and_says_how_to_go_on(trompe):
     arguments = (RATES, "kimg=1000", "sampler=grid", "objective=distance", PLANTED, "jobs=2")
-    process = trompe.start("sweep", *arguments, "poll_seconds=0.05")
+    process = trompe.start_afresh("sweep", *arguments, "poll_seconds=0.05")
     wait(lambda: len(list(trompe.outputs.glob("sweeps/*/trials/*/planted/run/metrics.jsonl"))) == 2)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -143,7 +143,7 @@ def test_ctrl_c_stops_the_trials_and_says_how_to_go_on(trompe):
 
 def test_two_workers_share_one_sweep(trompe):
     arguments = ("kimg=3", "sampler=grid", "objective=distance", "poll_seconds=0.02", PLANTED)
-    first = trompe.start("sweep", RATES, *arguments)
+    first = trompe.start_afresh("sweep", RATES, *arguments)
     wait(lambda: len(list(trompe.outputs.glob("sweeps/*/trials/0000/.lock"))) == 1)
     folder = the_sweep(trompe)
     trompe("sweep", f"resume={folder.path}")
@@ -274,7 +274,7 @@ def test_a_study_that_cannot_be_written_is_told_in_one_line(trompe):
 
 def test_a_trial_whose_folder_is_deleted_does_not_stop_the_sweep(trompe: Trompe) -> None:
     arguments = ("model.optimizer.lr=1e-3,1e-2", "kimg=15", "sampler=grid", PLANTED)
-    process = trompe.start("sweep", *arguments, "objective=distance", "poll_seconds=0.05")
+    process = trompe.start_afresh("sweep", *arguments, "objective=distance", "poll_seconds=0.05")
     wait(lambda: len(list(trompe.outputs.glob("sweeps/*/trials/0000/*/run/metrics.jsonl"))) == 1)
     folder = the_sweep(trompe)
     shutil.rmtree(folder.trial(0))
