@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,35 @@ def test_a_change_of_one_line_in_a_loss_is_found(trompe: Trompe, run: RunFolder)
     assert any(line.startswith("code: ") for line in verdict_of(run)["environment"])
     done = trompe("reproduce", str(run.path), "tolerance=0.5", PYTHONPATH=str(copy / "src"))
     assert "verdict: equal within 0.5" in done.stdout
+
+
+def test_the_recorded_code_is_run_with_its_uncommitted_changes(trompe: Trompe) -> None:
+    copy = trompe.folder / "checkout"
+    for part in ("src/trompe", "conf"):
+        shutil.copytree(SOURCE / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def git(*arguments: str) -> None:
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", "-C", str(copy), *who, *arguments], check=True, capture_output=True)
+
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "as it is")
+    losses = copy / "src" / "trompe" / "losses" / "adversarial.py"
+    text = losses.read_text()
+    losses.write_text(text.replace("softplus(-fake.float())", "1.5 * softplus(-fake.float())", 1))
+    path = {"PYTHONPATH": str(copy / "src")}
+    trompe("train", *TINY, *FAMILIES["mlp_gan"], "kimg=0.096", **path)
+    (run,) = trompe.runs()
+    assert "+" in run.read_facts()["code"]["dirty_diff"]
+    git("checkout", ".")
+    message = trompe.fails("reproduce", str(run.path), **path)
+    assert "was not reproduced: tick 1" in message
+    assert any("code: the uncommitted changes" in line for line in verdict_of(run)["environment"])
+    done = trompe("reproduce", str(run.path), "code=recorded", **path)
+    assert "verdict: bitwise equal: records and weights of 2 ticks" in done.stdout
+    listed = subprocess.run(["git", "-C", str(copy), "worktree", "list"], capture_output=True)
+    assert len(listed.stdout.splitlines()) == 1
 
 
 def test_what_surrounds_a_run_is_told(trompe: Trompe, run: RunFolder) -> None:
