@@ -28,6 +28,7 @@ from trompe.runs.folder import quoted, utc_now
 from trompe.runs.provenance import command_line, describe_code
 from trompe.sweeps.arguments import first_key
 from trompe.sweeps.folder import SweepFolder, new_sweep_path
+from trompe.sweeps.picture import draw_pareto
 from trompe.sweeps.samplers import Grid
 from trompe.sweeps.space import Space, parse_space
 from trompe.sweeps.table import SweepTable, best_trials, show
@@ -265,6 +266,8 @@ def _report(folder: SweepFolder, study: optuna.Study, objective: Objective, is_l
         print(f"  best     trial {trial.number}: {values}  ({chosen})")
         print(f"           {trial.user_attrs.get('run')}")
     print(f"  table    {folder.trials_csv}")
+    if (picture := draw_pareto(folder, study)) is not None:
+        print(f"  picture  {picture}")
     print(f"  compare  trompe compare {folder.path}")
     if is_left or states.get(TrialState.RUNNING):
         print(f"  go on    trompe sweep resume={folder.path}")

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import optuna
 import pytest
+from PIL import Image
 
 from tests.conftest import TINY, Trompe, wait
 from trompe.runs.folder import RunFolder
 from trompe.sweeps.folder import SweepFolder
+from trompe.sweeps.picture import draw_pareto
 
 TINY_GAN = ["model=dcgan", "model.generator.width=8", "model.discriminator.width=8", *TINY]
 EVERY_TICK = ["callbacks.evaluation.every_kimg=0.048", "callbacks.samples.every_kimg=9.6"]
@@ -198,6 +200,26 @@ def test_several_objectives(trompe):
         {"model.optimizer.lr": "0.001"}
     ]
     assert "best     trial 0: distance = 4, speed = 1000" in done.stdout
+    folder = the_sweep(trompe)
+    assert f"picture  {folder.path / 'pareto.png'}" in done.stdout
+    with Image.open(folder.path / "pareto.png") as picture:
+        alone = picture.size
+    for number in (0, 2):  # what a trial makes is drawn; a torn picture is left out
+        file = runs_of(folder, number)[0].path / "samples" / "00001.000.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 40), "red").save(file)
+    file.write_bytes(file.read_bytes()[:60])
+    draw_pareto(folder, study_of(folder))
+    with Image.open(folder.path / "pareto.png") as picture:
+        red = sum(
+            n for n, color in picture.convert("RGB").getcolors(1 << 24) if color == (255, 0, 0)
+        )
+        assert picture.size[1] > alone[1] and red > 40_000
+
+
+def test_one_objective_has_no_front(tmp_path):
+    study = optuna.create_study()
+    assert draw_pareto(SweepFolder(tmp_path), study) is None
 
 
 def test_a_trial_that_fails_is_tried_again_from_its_checkpoint(trompe):
