@@ -1,9 +1,7 @@
 """Sweeps, as a user launches them: real processes, a real study."""
 
 import csv
-import json
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -274,37 +272,6 @@ def test_a_sweep_goes_on_as_it_was(trompe):
     assert "another sweep than with objective=speed, seed=3" in message
     trompe("sweep", f"resume={folder.path}", "n_trials=3")
     assert len(study_of(folder).trials) == 3
-
-
-def test_an_objective_that_is_never_recorded(trompe):
-    arguments = ("model.optimizer.lr=1e-3,1e-2", "kimg=1", "sampler=grid", PLANTED)
-    message = trompe.fails("sweep", *arguments, "objective=distanse")
-    assert "no trial of" in message
-    error = table_of(the_sweep(trompe))[0]["error"]
-    assert error == (
-        "objective=distanse was never recorded; recorded were: distance, kimg, speed, tick"
-    )
-
-
-def test_a_study_that_cannot_be_written_is_told_in_one_line(trompe):
-    folder = planted_sweep(trompe, "n_trials=1")
-    (folder.path / "study.db").write_bytes(b"not a database, whatever its name says" * 100)
-    message = trompe.fails("sweep", f"resume={folder.path}", "n_trials=2")
-    assert "not a database" in message and str(folder.path / "study.db") in message
-    assert json.loads((runs_of(folder, 0)[0].path / "run.json").read_text())["status"] == "done"
-
-
-def test_a_trial_whose_folder_is_deleted_does_not_stop_the_sweep(trompe: Trompe) -> None:
-    arguments = ("model.optimizer.lr=1e-3,1e-2", "kimg=15", "sampler=grid", PLANTED)
-    process = trompe.start_afresh("sweep", *arguments, "objective=distance", "poll_seconds=0.05")
-    wait(lambda: len(list(trompe.outputs.glob("sweeps/*/trials/0000/*/run/metrics.jsonl"))) == 1)
-    folder = the_sweep(trompe)
-    shutil.rmtree(folder.trial(0))
-    assert process.wait(60) == 0, process.communicate()
-    process.communicate()
-    deleted, done = table_of(folder)
-    assert (deleted["state"], done["state"]) == ("failed", "done")
-    assert deleted["error"] == f"{folder.trial(0)} was deleted while it was trained"
 
 
 def test_trials_of_two_processes_each(trompe: Trompe) -> None:

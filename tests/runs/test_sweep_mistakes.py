@@ -1,6 +1,14 @@
-"""What a sweep refuses before it starts a trial."""
+"""What a sweep refuses before it starts a trial, and what it says of trouble on its way."""
+
+import json
+import shutil
+import subprocess
+import sys
 
 import pytest
+
+from tests.conftest import Trompe, wait
+from tests.runs.test_sweep import PLANTED, planted_sweep, runs_of, study_of, table_of, the_sweep
 
 
 @pytest.mark.parametrize(
@@ -30,3 +38,58 @@ import pytest
 def test_mistakes_are_told_before_anything_starts(trompe, arguments, message):
     assert message in trompe.fails("sweep", *arguments)
     assert not list(trompe.outputs.glob("sweeps/*/trials/*"))
+
+
+def test_an_objective_that_is_never_recorded(trompe):
+    arguments = ("model.optimizer.lr=1e-3,1e-2", "kimg=1", "sampler=grid", PLANTED)
+    message = trompe.fails("sweep", *arguments, "objective=distanse")
+    assert "no trial of" in message
+    error = table_of(the_sweep(trompe))[0]["error"]
+    assert error == (
+        "objective=distanse was never recorded; recorded were: distance, kimg, speed, tick"
+    )
+
+
+def test_a_study_that_cannot_be_written_is_told_in_one_line(trompe):
+    folder = planted_sweep(trompe, "n_trials=1")
+    (folder.path / "study.db").write_bytes(b"not a database, whatever its name says" * 100)
+    message = trompe.fails("sweep", f"resume={folder.path}", "n_trials=2")
+    assert "not a database" in message and str(folder.path / "study.db") in message
+    assert json.loads((runs_of(folder, 0)[0].path / "run.json").read_text())["status"] == "done"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of file sizes")
+def test_a_full_disk_stops_the_sweep_and_loses_nothing(trompe: Trompe) -> None:
+    folder = planted_sweep(trompe, "n_trials=1")
+    before = table_of(folder)
+    # A limit on file sizes makes the study's next write fail as a full disk does.
+    script = (
+        "import resource, sys; from trompe.cli import main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY));"
+        f"sys.argv = ['trompe', 'sweep', 'resume={folder.path}', 'n_trials=3']; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=trompe.env, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2, done.stderr
+    assert "disk I/O error" in done.stderr and "Traceback" not in done.stderr
+    assert f"go on with trompe sweep resume={folder.path}" in done.stderr
+    assert table_of(folder) == before
+    trompe("sweep", f"resume={folder.path}", "n_trials=3")
+    after = table_of(folder)
+    assert after[: len(before)] == before
+    assert [row["state"] for row in after] == ["done"] * 3
+    assert len(study_of(folder).trials) == 3
+
+
+def test_a_trial_whose_folder_is_deleted_does_not_stop_the_sweep(trompe: Trompe) -> None:
+    arguments = ("model.optimizer.lr=1e-3,1e-2", "kimg=15", "sampler=grid", PLANTED)
+    process = trompe.start_afresh("sweep", *arguments, "objective=distance", "poll_seconds=0.05")
+    wait(lambda: len(list(trompe.outputs.glob("sweeps/*/trials/0000/*/run/metrics.jsonl"))) == 1)
+    folder = the_sweep(trompe)
+    shutil.rmtree(folder.trial(0))
+    assert process.wait(60) == 0, process.communicate()
+    process.communicate()
+    deleted, done = table_of(folder)
+    assert (deleted["state"], done["state"]) == ("failed", "done")
+    assert deleted["error"] == f"{folder.trial(0)} was deleted while it was trained"
