@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,12 @@ class Trompe:
             return self.start_afresh(*arguments, **env)
         return Process(list(arguments), self.folder, {**self.env, **env})
 
-    def start_afresh(self, *arguments: str, **env: str) -> subprocess.Popen:
+    def start_afresh(
+        self, *arguments: str, program: Sequence[str] = ("-m", "trompe"), **env: str
+    ) -> subprocess.Popen:
         """In a process that shares nothing with others."""
         return subprocess.Popen(
-            [sys.executable, "-m", "trompe", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=self.folder,
             env={**self.env, **env},
             stdout=subprocess.PIPE,
@@ -91,11 +93,19 @@ class Trompe:
 
     def fails(self, *arguments: str, **env: str) -> str:
         """The one line of a user's mistake: exit code 2, no traceback."""
-        err = self(*arguments, code=2, **env).stderr
-        lines = [line for line in err.splitlines() if line.startswith("trompe: ")]
-        assert len(lines) == 1, err
-        assert "Traceback" not in err
-        return lines[0]
+        return the_line(self(*arguments, code=2, **env).stderr)
+
+    def fails_on_a_full_disk(self, *arguments: str, largest: int) -> str:
+        """The same where no file can grow beyond `largest` bytes, which fails as a full disk."""
+        script = (
+            "import resource, sys; from trompe.cli import main;"
+            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({largest}, resource.RLIM_INFINITY));"
+            "sys.exit(main())"
+        )
+        process = self.start_afresh(*arguments, program=("-c", script))
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 2, err
+        return the_line(err)
 
     def runs(self) -> list[RunFolder]:
         return [RunFolder(path.parent) for path in sorted(self.outputs.glob("*/*/run.json"))]
@@ -117,6 +127,13 @@ class Trompe:
         process.send_signal(how)
         process.communicate(timeout=60)
         return new()[0]
+
+
+def the_line(err: str) -> str:
+    lines = [line for line in err.splitlines() if line.startswith("trompe: ")]
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0]
 
 
 def wait(condition: Callable[[], bool], seconds: float = 120) -> None:
