@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.warm import Process
-from trompe.runs.folder import RunFolder
+from trompe.runs.run_folder import RunFolder
 
 # A run of four ticks of 6 batches on 16-px pictures: seconds, imports included.
 TINY = [

@@ -18,7 +18,12 @@ from subprocess import TimeoutExpired
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["trompe.training", "trompe.evaluating", "trompe.methods.adversarial_style", "torch._dynamo"]
+    [
+        "trompe.tasks.train",
+        "trompe.tasks.evaluate",
+        "trompe.methods.adversarial_style",
+        "torch._dynamo",
+    ]
 )
 
 

@@ -1,8 +1,8 @@
-"""Style transfer: training against the usual perceptual network, stylising against the usual run.
+"""Style transfer: training against the usual perceptual network, stylizing against the usual run.
 
 training   Johnson's method at 256 px, batch 4, with the embedded perceptual network, against the
 same loop with VGG-16's relu2_2 and relu4_3 (random weights: only time counts)
-stylising  512 x 512 at the classic size of the network, as `trompe stylize` runs it, against the
+stylizing  512 x 512 at the classic size of the network, as `trompe stylize` runs it, against the
 same network as it is: fp32, eager, contiguous
 """
 
@@ -25,7 +25,7 @@ from benchmarks.train import BareOptimizers, make_trainer_config
 from trompe.command import config_dir
 from trompe.data.content_style import StyleBatch
 from trompe.engine.clock import Clock
-from trompe.networks.perceptual import PerceptualNetwork
+from trompe.networks.perceptual_network import PerceptualNetwork
 from trompe.networks.transformer import StyleTransformer
 from trompe.stylizers.trained import autocast_picture
 
@@ -57,7 +57,7 @@ def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
     """Print both; 1 if one misses its aim."""
     arguments = parser.parse_args(words)
     missed = training(arguments.rounds)
-    return int(missed | stylising(arguments.rounds))
+    return int(missed | stylizing(arguments.rounds))
 
 
 def training(rounds: int) -> bool:
@@ -102,7 +102,7 @@ def training(rounds: int) -> bool:
 
 
 @torch.no_grad()
-def stylising(rounds: int) -> bool:
+def stylizing(rounds: int) -> bool:
     """Pictures/s, and how far bfloat16 moves the picture."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
@@ -130,7 +130,7 @@ def stylising(rounds: int) -> bool:
     seconds = take_turns(contestants, rounds)
     error = (pictures["plain"] - pictures["trompe"]).square().mean()
     likeness = float(10 * torch.log10(4 / error))
-    print(f"stylising {PICTURE} x {PICTURE}, width 32, 5 blocks")
+    print(f"stylizing {PICTURE} x {PICTURE}, width 32, 5 blocks")
     for name, values in seconds.items():
         print(f"  {name:<10} {1000 * statistics.median(values):6.0f} ms")
     ratio = median_ratio(seconds["plain"], seconds["trompe"])

@@ -33,13 +33,13 @@ from trompe.callbacks.checkpoint import TickCheckpoint
 from trompe.callbacks.progress import Progress
 from trompe.callbacks.record import BeginRecord, Record
 from trompe.command import config_dir
-from trompe.data.images import Batch
+from trompe.data.image_data import Batch
 from trompe.engine.checkpoint import AtomicCheckpointIO
 from trompe.engine.clock import Clock
 from trompe.engine.hardware import keep_freed_memory, resolve_trainer
 from trompe.loggers.csv_file import CSVFile
-from trompe.runs.folder import RunFolder
-from trompe.training import quiet_lightning
+from trompe.runs.run_folder import RunFolder
+from trompe.tasks.train import quiet_lightning
 
 RESOLUTION, BATCH = 64, 64
 
@@ -129,7 +129,7 @@ def run_detached(turns: Connection, steps: int, rounds: int) -> None:
 
 
 class BareOptimizers:
-    """Gives a method its optimisers and backward pass without a Trainer."""
+    """Gives a method its optimizers and backward pass without a Trainer."""
 
     def __init__(self, method: Any, precision: str, device: str) -> None:
         self.method, self.bf16, self.device = method, precision == "bf16-mixed", device

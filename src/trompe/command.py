@@ -72,7 +72,7 @@ def with_folder(arguments: list[str], key: str) -> list[str]:
 
 
 def _folders(arguments: list[str]) -> tuple[list[str], list[str]]:
-    from trompe.runs.folder import quoted
+    from trompe.runs.run_folder import quoted
 
     folders = [a for a in arguments if not a.startswith("-") and "=" not in a]
     return [quoted(a) for a in folders], [a for a in arguments if a not in folders]

@@ -33,7 +33,7 @@ def make_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> Tenso
     Args:
         images: the images, row by row.
         columns: images in a row; the default makes the grid as square as possible.
-        gap: pixels between neighbours.
+        gap: pixels between neighbors.
     """
     count, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(count))

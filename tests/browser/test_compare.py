@@ -12,7 +12,7 @@ from PIL import Image
 
 from trompe.report.collect import read_entries
 from trompe.report.page import write_page
-from trompe.runs.folder import RunFolder
+from trompe.runs.run_folder import RunFolder
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next((found for name in BROWSERS if (found := shutil.which(name))), None)

@@ -11,7 +11,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 
 from trompe.command import config_dir
-from trompe.data.images import Batch
+from trompe.data.image_data import Batch
 from trompe.engine.clock import Clock
 
 CONF = Path(config_dir())

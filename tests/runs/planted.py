@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from trompe.runs.folder import RunFolder
+from trompe.runs.run_folder import RunFolder
 
 overrides = dict(argument.split("=", 1) for argument in sys.argv[1:])
 ticks = int(overrides.get("kimg", "10"))

@@ -14,16 +14,16 @@ from PIL import Image
 from tests.conftest import FAMILIES, TINY, Trompe
 from trompe.command import config_dir
 from trompe.errors import UserError
-from trompe.evaluating import evaluate
+from trompe.tasks.evaluate import evaluate
 
 RANDOM = ["metrics=[random_conv]", "metrics.random_conv.measures=[fd,kd,precision,recall,coverage]"]
 
 
-def pictures(folder: Path, count: int, seed: int, size: int = 16, grey: bool = False) -> Path:
+def pictures(folder: Path, count: int, seed: int, size: int = 16, gray: bool = False) -> Path:
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     for i in range(count):
-        small = rng.integers(0, 256, (4, 4) if grey else (4, 4, 3), dtype=np.uint8)
+        small = rng.integers(0, 256, (4, 4) if gray else (4, 4, 3), dtype=np.uint8)
         Image.fromarray(small).resize((size, size)).save(folder / f"{i}.png")
     return folder
 
@@ -65,7 +65,7 @@ def test_evaluate_two_sets_of_images(trompe: Trompe) -> None:
 def test_mistakes_of_evaluate_are_said(tmp_path: Path) -> None:
     some = pictures(tmp_path / "some", 3, 0)
     large = pictures(tmp_path / "large", 3, 1, size=20)
-    grey = pictures(tmp_path / "grey", 3, 2, grey=True)
+    gray = pictures(tmp_path / "gray", 3, 2, gray=True)
     mixed = pictures(tmp_path / "mixed", 3, 3)
     Image.new("RGB", (8, 8)).save(mixed / "small.png")
     wide = tmp_path / "wide"
@@ -77,10 +77,10 @@ def test_mistakes_of_evaluate_are_said(tmp_path: Path) -> None:
         ([f"generated={some}"], "both generated= and reference="),
         ([f"generated={some}", "reference=nowhere"], "neither a folder"),
         ([f"generated={large}", against], "20x20 px with 3 channel(s) and 16x16 px"),
-        ([f"generated={grey}", against], "16x16 px with 1 channel(s) and 16x16 px with 3"),
+        ([f"generated={gray}", against], "16x16 px with 1 channel(s) and 16x16 px with 3"),
         ([f"generated={mixed}", against], "pictures of 2 sizes (3 of 16x16, 1 of 8x8)"),
         ([f"generated={wide}", against], "8x6 px: make them square"),
-        ([f"generated={some}", against], "precision: the 3-th neighbour needs more than 3 images"),
+        ([f"generated={some}", against], "precision: the 3-th neighbor needs more than 3 images"),
         ([f"generated={some}", against, "metrics=[]"], "measures nothing"),
     ]:
         chosen = arguments if "metrics=[]" in arguments else [*RANDOM, *arguments]
@@ -98,7 +98,7 @@ def test_a_missing_run_is_one_line(trompe: Trompe) -> None:
 
 SCRIPT = """
 import json, sys, torch
-from trompe.metrics.comparison import FeatureComparison
+from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import RandomConv
 from tests.unit.test_frechet import Photographs, images
 rank, world, store = int(sys.argv[1]), int(sys.argv[2]), f"file://{sys.argv[3]}"

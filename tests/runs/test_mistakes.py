@@ -13,9 +13,9 @@ from tests.conftest import FAMILIES, TINY, Trompe
 from tests.runs.test_evaluate import RANDOM, pictures
 from trompe.command import config_dir
 from trompe.errors import UserError
-from trompe.runs.folder import RunFolder
-from trompe.sampling import sample
-from trompe.training import recorded, train
+from trompe.runs.run_folder import RunFolder
+from trompe.tasks.sample import sample
+from trompe.tasks.train import recorded, train
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import trompe as package
 from tests.conftest import FAMILIES, TINY, Trompe
 from trompe.runs.differences import differing_tensor, first_difference
-from trompe.runs.folder import RunFolder
+from trompe.runs.run_folder import RunFolder
 
 SOURCE = Path(package.__file__).resolve().parents[2]
 

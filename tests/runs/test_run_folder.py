@@ -73,7 +73,7 @@ def test_sample_writes_the_same_images_for_a_seed(trompe: Trompe) -> None:
         f"{i:04d}.png" for i in range(5)
     ]
     with Image.open(folder / "interpolation.gif") as animation:
-        # Pillow joins equal neighbours into one longer frame.
+        # Pillow joins equal neighbors into one longer frame.
         assert 1 < animation.n_frames <= 5 * 12
     with Image.open(folder / "interpolation.png") as strip:
         assert strip.size == (8 * 18 - 2, 4 * 18 - 2)

@@ -19,12 +19,12 @@ from trompe.data.painter import PaintedSource
 from trompe.engine.clock import Clock
 from trompe.errors import UserError
 from trompe.losses.perceptual import relative_gram_loss
-from trompe.networks.perceptual import EfficientNetLite0Perceptual
-from trompe.runs.folder import RunFolder
+from trompe.networks.perceptual_network import EfficientNetLite0Perceptual
+from trompe.runs.run_folder import RunFolder
 from trompe.stylizers import trained
-from trompe.stylizers.pictures import read
+from trompe.stylizers.picture_files import read
 from trompe.stylizers.trained import Trained
-from trompe.stylizing import mix, stylize, with_colours
+from trompe.tasks.stylize import mix, stylize, with_colors
 
 
 def picture(path: Path, width: int = 50, height: int = 38, seed: int = 0) -> Path:
@@ -124,13 +124,13 @@ def test_mixed_styles_lie_between(run: RunFolder, tmp_path: Path) -> None:
     torch.testing.assert_close(mix(codes, [1, 3]), torch.tensor([[3.0, 0.5]]))
 
 
-def test_colours_are_kept_and_only_brightness_changes() -> None:
+def test_colors_are_kept_and_only_brightness_changes() -> None:
     generator = torch.Generator().manual_seed(0)
     made, content = (0.4 * torch.rand(1, 3, 8, 8, generator=generator) for _ in range(2))
-    kept = with_colours(made, content)
+    kept = with_colors(made, content)
     weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
     torch.testing.assert_close((kept * weights).sum(1), (made * weights).sum(1), atol=1e-3, rtol=0)
-    torch.testing.assert_close(with_colours(content, content), content, atol=1e-3, rtol=0)
+    torch.testing.assert_close(with_colors(content, content), content, atol=1e-3, rtol=0)
 
 
 def test_pictures_of_every_kind_are_read(run: RunFolder, tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_run_that_knows_one_style_takes_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stylizer", ["gatys", "gatys_lbfgs"])
-def test_a_picture_is_optimised_without_a_run(stylizer: str, tmp_path: Path) -> None:
+def test_a_picture_is_optimized_without_a_run(stylizer: str, tmp_path: Path) -> None:
     coffee = Image.fromarray(skimage.data.coffee()).resize((96, 64))
     coffee.save(tmp_path / "content.png")
     Image.fromarray(PaintedSource(1, 96, 0).read(0)).save(tmp_path / "style.png")

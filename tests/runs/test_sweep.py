@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from tests.conftest import TINY, Trompe, wait
-from trompe.runs.folder import RunFolder
-from trompe.sweeps.folder import SweepFolder
-from trompe.sweeps.picture import draw_pareto
+from trompe.runs.run_folder import RunFolder
+from trompe.sweeps.front import draw_pareto
+from trompe.sweeps.sweep_folder import SweepFolder
 
 TINY_GAN = ["model=dcgan", "model.generator.width=8", "model.discriminator.width=8", *TINY]
 EVERY_TICK = ["callbacks.evaluation.every_kimg=0.048", "callbacks.samples.every_kimg=9.6"]

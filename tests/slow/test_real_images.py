@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from trompe.data.folder import ImageFolder
-from trompe.metrics.comparison import FeatureComparison
+from trompe.data.picture_folder import ImageFolder
+from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import EfficientNetLite0
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,7 @@ def blur(images: Tensor, strength: float) -> Tensor:
 
 
 def noise(images: Tensor, strength: float) -> Tensor:
-    """With Gaussian noise of so many grey levels."""
+    """With Gaussian noise of so many gray levels."""
     generator = torch.Generator().manual_seed(1)
     draws = torch.randn(images.shape, generator=generator)
     return (images + strength * draws).round().clamp(0, 255).byte()

@@ -1,4 +1,4 @@
-"""Content and style sets of plain pictures, each of a level of grey that says which it is."""
+"""Content and style sets of plain pictures, each of a level of gray that says which it is."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from trompe.data.content_style import ContentStyleData
 
 
 def plain(folder: Path, count: int, size: tuple[int, int] = (48, 32), first: int = 0) -> Path:
-    """Pictures of one level of grey each, which says which of them it is."""
+    """Pictures of one level of gray each, which says which of them it is."""
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(first, first + count):
         Image.new("RGB", size, (i, i, i)).save(folder / f"{i:03}.png")

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from trompe.data.cache import DecodedSet, Decoding, decode
-from trompe.data.folder import FolderSource
+from trompe.data.picture_folder import FolderSource
 from trompe.data.source import Source
 from trompe.errors import UserError
 
@@ -78,7 +78,7 @@ def test_second_time_nothing_is_decoded(tmp_path: Path) -> None:
     assert len(entries(tmp_path)) == 4
 
 
-def test_centre_square_is_kept(tmp_path: Path) -> None:
+def test_center_square_is_kept(tmp_path: Path) -> None:
     (wide,) = noise(1, 8, 14)
     tall = wide.transpose(1, 0, 2)
     expected = torch.from_numpy(wide[:, 3:11].transpose(2, 0, 1).copy())
@@ -121,12 +121,12 @@ def test_meaningless_settings_are_refused(decoding: dict, said: str) -> None:
         Decoding(**decoding)
 
 
-def solid(mode: str, colour: object) -> Image.Image:
-    return Image.new(mode, (4, 4), colour)  # type: ignore[arg-type]
+def solid(mode: str, color: object) -> Image.Image:
+    return Image.new(mode, (4, 4), color)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("image", "rgb", "grey"),
+    ("image", "rgb", "gray"),
     [
         (solid("RGB", (255, 0, 0)), (255, 0, 0), 76),
         (solid("L", 90), (90, 90, 90), 90),
@@ -141,9 +141,9 @@ def solid(mode: str, colour: object) -> Image.Image:
         (np.full((4, 4), 7, np.uint8), (7, 7, 7), 7),
     ],
 )
-def test_colours(image: Image.Image | np.ndarray, rgb: tuple, grey: int, tmp_path: Path) -> None:
+def test_colors(image: Image.Image | np.ndarray, rgb: tuple, gray: int, tmp_path: Path) -> None:
     assert tuple(one(image, tmp_path / "3", Decoding(4, 3))[:, 1, 1].tolist()) == rgb
-    assert one(image, tmp_path / "1", Decoding(4, 1)).tolist() == [[[grey] * 4] * 4]
+    assert one(image, tmp_path / "1", Decoding(4, 1)).tolist() == [[[gray] * 4] * 4]
 
 
 def test_photographs_stand_upright(tmp_path: Path) -> None:

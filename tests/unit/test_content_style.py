@@ -167,7 +167,7 @@ def test_cut_takes_the_pixels_it_is_told() -> None:
     image = torch.arange(3 * 32 * 32).remainder(251).to(torch.uint8).view(1, 3, 32, 32)
     exact = cut(image, torch.tensor([[3, 5, 16]]), 16)
     assert torch.equal(exact, image[:, :, 3:19, 5:21])
-    # Antialiased: stripes of one pixel become grey, not stripes of two.
+    # Antialiased: stripes of one pixel become gray, not stripes of two.
     stripes = (torch.arange(32) % 2 * 255).to(torch.uint8).expand(1, 3, 32, 32)
     shrunk = cut(stripes, torch.tensor([[0, 0, 32]]), 8).int()
     assert (shrunk[..., 1:-1] - 128).abs().max() < 25

@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor
 from torchvision.datasets import CIFAR10, MNIST, CelebA, FashionMNIST
 
-from trompe.data.folder import ImageFolder
-from trompe.data.images import Batch
+from trompe.data.image_data import Batch
 from trompe.data.patches import Patches, packaged
-from trompe.data.shapes import COLOURS, KINDS, Shapes
+from trompe.data.picture_folder import ImageFolder
+from trompe.data.shapes import COLORS, KINDS, Shapes
 from trompe.data.stream import IndexStream
 from trompe.data.torchvision_set import TorchvisionSet
 from trompe.engine.clock import Clock
@@ -59,7 +59,7 @@ def test_shapes_are_a_function_of_their_parameters(common: dict[str, Any], tmp_p
 
 
 def test_shapes_show_what_their_factors_say(common: dict[str, Any]) -> None:
-    modes = len(KINDS) * len(COLOURS)
+    modes = len(KINDS) * len(COLORS)
     data = Shapes(2 * modes, 0, **common | {"resolution": 64})
     images, labels = data.decoded.images, data.decoded.labels
     assert torch.bincount(labels).tolist() == [2] * modes
@@ -67,12 +67,12 @@ def test_shapes_show_what_their_factors_say(common: dict[str, Any]) -> None:
     assert (background == background[0]).all()
     for i, (image, label) in enumerate(zip(images, labels, strict=True)):
         factors = data.factors(i)
-        assert data.class_names[label] == f"{factors['colour']} {factors['kind']}"
+        assert data.class_names[label] == f"{factors['color']} {factors['kind']}"
         shape = (image.int() - background[0, :, None, None].int()).abs().sum(0) > 60
         y, x = torch.nonzero(shape).float().add(0.5).mean(0) / 64
         assert (x, y) == pytest.approx((factors["x"], factors["y"]), abs=0.02)
-        colour = image[:, int(y * 64), int(x * 64)].tolist()
-        assert colour == list(COLOURS[factors["colour"]])
+        color = image[:, int(y * 64), int(x * 64)].tolist()
+        assert color == list(COLORS[factors["color"]])
         reach = torch.nonzero(shape).float().add(0.5).div(64).sub(torch.stack([y, x]))
         assert reach.norm(dim=1).max() == pytest.approx(factors["radius"], abs=0.04)
         area = {"circle": math.pi, "square": 2.0, "triangle": 3**1.5 / 4, "cross": 1.92}

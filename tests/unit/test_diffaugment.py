@@ -35,11 +35,11 @@ def draws(count: int = 9, columns: int = 3) -> Tensor:
     return uniform
 
 
-def colour_reference(image: Tensor, uniform: Tensor) -> Tensor:
+def color_reference(image: Tensor, uniform: Tensor) -> Tensor:
     brightness, saturation, contrast = uniform.double().tolist()
     image = image.double() + (brightness - 0.5)
-    grey = sum(image) / len(image)
-    image = torch.stack([grey + (channel - grey) * saturation * 2 for channel in image])
+    gray = sum(image) / len(image)
+    image = torch.stack([gray + (channel - gray) * saturation * 2 for channel in image])
     return image.mean() + (image - image.mean()) * (contrast + 0.5)
 
 
@@ -69,9 +69,9 @@ def cutout_reference(image: Tensor, uniform: Tensor, ratio: float) -> Tensor:
 
 
 @EVERY_SIZE
-def test_colour_equals_its_reference(channels: int, height: int, width: int) -> None:
+def test_color_equals_its_reference(channels: int, height: int, width: int) -> None:
     x, uniform = images(channels, height, width), draws()
-    expected = [colour_reference(*pair) for pair in zip(x, uniform, strict=True)]
+    expected = [color_reference(*pair) for pair in zip(x, uniform, strict=True)]
     result = brightness_saturation_contrast(x, uniform).double()
     torch.testing.assert_close(result, torch.stack(expected), rtol=1e-5, atol=1e-5)
 
@@ -94,13 +94,13 @@ def test_cutout_equals_its_reference(channels: int, height: int, width: int, rat
     assert torch.equal(cutout(x, uniform, ratio=ratio), torch.stack(expected))
 
 
-def test_colour_in_the_middle_of_its_ranges_is_identity() -> None:
+def test_color_in_the_middle_of_its_ranges_is_identity() -> None:
     x = images()
     result = brightness_saturation_contrast(x, torch.full((len(x), 3), 0.5))
     torch.testing.assert_close(result, x, rtol=0, atol=1e-6)
 
 
-def test_saturation_of_zero_leaves_grey() -> None:
+def test_saturation_of_zero_leaves_gray() -> None:
     x, uniform = images(), torch.tensor([[0.5, 0.0, 0.5]]).expand(9, 3)
     result = brightness_saturation_contrast(x, uniform)
     torch.testing.assert_close(result, x.mean(dim=1, keepdim=True).expand_as(x))

@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import nn
 
-from trompe.engine.averages import TickAverages
 from trompe.engine.checkpoint import AtomicCheckpointIO, load_checkpoint
 from trompe.engine.clock import Clock
 from trompe.engine.ema import ema_decay, update_ema
 from trompe.engine.hardware import resolve_trainer
 from trompe.engine.interrupt import catch_signals
 from trompe.engine.randomness import keyed_generator, keyed_seed
+from trompe.engine.tick_means import TickAverages
 from trompe.errors import UserError
 
 

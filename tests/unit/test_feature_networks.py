@@ -15,7 +15,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from tests.unit.test_frechet import Photographs, images
 from trompe.errors import UserError
 from trompe.metrics import measures
-from trompe.metrics.comparison import FeatureComparison
+from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import EfficientNetLite0, RandomConv
 from trompe.metrics.frechet import fit_gaussian, frechet_distance
 from trompe.metrics.inception import InceptionV3, inception_score
@@ -191,9 +191,9 @@ def test_the_order_of_images_does_not_matter() -> None:
 
 
 def test_what_has_no_meaning_here_is_left_out_and_said() -> None:
-    metric = FeatureComparison(RandomConv(dim=8), ["fd", "memorisation", "inception_score"], 8, 8)
+    metric = FeatureComparison(RandomConv(dim=8), ["fd", "memorization", "inception_score"], 8, 8)
     metric.prepare(Photographs(some=images(8)))
     metric.update(images(8), torch.arange(8))
     assert list(metric.compute()) == list(metric.protocols()) == ["fd_random_conv"]
-    assert "validation_fraction" in metric.undefined["memorisation"]
+    assert "validation_fraction" in metric.undefined["memorization"]
     assert "features=inception" in metric.undefined["inception_score"]

@@ -1,4 +1,4 @@
-"""Folders and zip archives: what is found in them, how it is labelled, what is refused."""
+"""Folders and zip archives: what is found in them, how it is labeled, what is refused."""
 
 import os
 import zipfile
@@ -10,7 +10,7 @@ from PIL import Image
 
 from trompe.data.cache import Decoding, decode
 from trompe.data.files import Directory
-from trompe.data.folder import FolderSource
+from trompe.data.picture_folder import FolderSource
 from trompe.errors import UserError
 
 

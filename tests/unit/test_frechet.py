@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trompe.errors import UserError
-from trompe.metrics.comparison import FeatureComparison
+from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import (
     EfficientNetLite0,
     FeatureNetwork,
@@ -230,8 +230,8 @@ def test_features_have_the_shapes_they_state() -> None:
     for features in (EfficientNetLite0(), EfficientNetLite0("head", 64), RandomConv(dim=5)):
         output = features(images(3))
         assert output.shape == (3, features.dim) and output.dtype == torch.float32
-        grey = images(3)[:, :1]
-        assert torch.equal(features(grey), features(grey.expand(-1, 3, -1, -1)))
+        gray = images(3)[:, :1]
+        assert torch.equal(features(gray), features(gray.expand(-1, 3, -1, -1)))
         assert not features.train().training and not output.requires_grad
         with pytest.raises(ValueError, match="uint8"):
             features(images(3).float())

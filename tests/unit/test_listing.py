@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from trompe.errors import UserError
-from trompe.listing import list_runs
-from trompe.runs.folder import RunFolder
+from trompe.runs.run_folder import RunFolder
+from trompe.tasks.runs import list_runs
 
 
 @pytest.fixture

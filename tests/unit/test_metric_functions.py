@@ -1,4 +1,4 @@
-"""Kernel distance and neighbour measures against references written out, and what they are for."""
+"""Kernel distance and neighbor measures against references written out, and what they are for."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ from trompe.metrics.kernel import kernel_distance
 from trompe.metrics.manifold import (
     coverage,
     density,
-    memorisation,
+    memorization,
     nearest_distances,
-    neighbour_distances,
+    neighbor_distances,
     precision,
     recall,
 )
@@ -75,7 +75,7 @@ def test_kernel_distance_needs_two() -> None:
         kernel_distance(cloud(1, 0), cloud(5, 1))
 
 
-# Neighbours
+# Neighbors
 
 
 def distances(a: Tensor, b: Tensor) -> np.ndarray:
@@ -98,7 +98,7 @@ MEASURES = pytest.mark.parametrize("measure", WRITTEN_OUT, ids=lambda f: f.__nam
 
 @MEASURES
 @pytest.mark.parametrize("rows", [2048, 7])
-def test_neighbour_measures_are_their_formulas(
+def test_neighbor_measures_are_their_formulas(
     measure: Callable[..., Score], rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trompe.metrics.manifold._ROWS", rows)
@@ -117,10 +117,10 @@ def test_a_set_is_all_within_its_own_manifold() -> None:
 
 
 def test_precision_and_recall_tell_dropped_classes_from_noise() -> None:
-    centres = torch.arange(10.0)[:, None] * 8
-    real = torch.cat([cloud(40, i) + c for i, c in enumerate(centres)])
-    dropped = torch.cat([cloud(80, 50 + i) + c for i, c in enumerate(centres[:5])])
-    noisy = torch.cat([cloud(40, 90 + i, scale=3) + c for i, c in enumerate(centres)])
+    centers = torch.arange(10.0)[:, None] * 8
+    real = torch.cat([cloud(40, i) + c for i, c in enumerate(centers)])
+    dropped = torch.cat([cloud(80, 50 + i) + c for i, c in enumerate(centers[:5])])
+    noisy = torch.cat([cloud(40, 90 + i, scale=3) + c for i, c in enumerate(centers)])
     assert precision(real, dropped).value > 0.8 and recall(real, dropped).value < 0.6
     assert coverage(real, dropped).value < 0.6
     assert precision(real, noisy).value < 0.2 and recall(real, noisy).value > 0.8
@@ -135,20 +135,20 @@ def test_one_real_outlier_moves_precision_more_than_density() -> None:
     assert density(outlier, far).value < 0.25
 
 
-def test_neighbour_distances() -> None:
+def test_neighbor_distances() -> None:
     line = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
-    assert neighbour_distances(line, 1).tolist() == pytest.approx([1, 1, 2, 4])
-    assert neighbour_distances(line, 3).tolist() == pytest.approx([7, 6, 4, 7])
+    assert neighbor_distances(line, 1).tolist() == pytest.approx([1, 1, 2, 4])
+    assert neighbor_distances(line, 3).tolist() == pytest.approx([7, 6, 4, 7])
     assert nearest_distances(torch.tensor([[2.0], [6.5]]), line).tolist() == pytest.approx([1, 0.5])
     with pytest.raises(ValueError, match="more than 4 images, not 4"):
-        neighbour_distances(line, 4)
+        neighbor_distances(line, 4)
 
 
-def test_memorisation_tells_copies_from_new_samples() -> None:
+def test_memorization_tells_copies_from_new_samples() -> None:
     train, held_out, new = cloud(300, 0), cloud(300, 1), cloud(300, 2)
     copies = train[:300] + 0.05 * cloud(300, 3)
-    fresh = memorisation(train, held_out, new)
+    fresh = memorization(train, held_out, new)
     assert fresh.standard_error is not None
     assert abs(fresh.value) < 3 * fresh.standard_error
-    assert memorisation(train, held_out, copies).value > 0.45
-    assert memorisation(train, held_out, new + 5).value < -0.45
+    assert memorization(train, held_out, copies).value > 0.45
+    assert memorization(train, held_out, new + 5).value < -0.45

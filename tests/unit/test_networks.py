@@ -1,4 +1,4 @@
-"""The networks: sizes, ranges, initialisation, copies, precision and memory formats."""
+"""The networks: sizes, ranges, initialization, copies, precision and memory formats."""
 
 import copy
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def images(resolution: int = 16, channels: int = 3, count: int = 4) -> Tensor:
 
 
 def weights(network: nn.Module, *kinds: type[nn.Module]) -> list[Tensor]:
-    """Of all layers of these kinds; of a spectrally normalised one, the trained weight."""
+    """Of all layers of these kinds; of a spectrally normalized one, the trained weight."""
     layers = [name for name, layer in network.named_modules() if isinstance(layer, kinds)]
     found = dict(network.named_parameters())
     suffixes = ("weight", "parametrizations.weight.original")
@@ -197,7 +197,7 @@ def test_mlp_dropout_is_active_in_training_only() -> None:
     assert torch.equal(discriminator(x), discriminator(x))
 
 
-def test_every_layer_of_the_sndcgan_discriminator_is_normalised() -> None:
+def test_every_layer_of_the_sndcgan_discriminator_is_normalized() -> None:
     discriminator = SNDCGANDiscriminator(32, width=8).train()
     for _ in range(50):  # power iterations, one a forward pass
         discriminator(images(32, count=2))
@@ -209,7 +209,7 @@ def test_every_layer_of_the_sndcgan_discriminator_is_normalised() -> None:
         torch.testing.assert_close(largest, torch.tensor(1.0), rtol=0.01, atol=0)
 
 
-# Initialisation
+# Initialization
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 

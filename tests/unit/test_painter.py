@@ -8,7 +8,7 @@ import torch
 
 from trompe.data.cache import Decoding, decode
 from trompe.data.painter import STYLES, PaintedSource, paint
-from trompe.data.painting.colour import palette
+from trompe.data.painting.color import palette
 from trompe.data.painting.fields import along
 from trompe.errors import UserError
 
@@ -36,22 +36,22 @@ def test_pictures_of_a_kind_vary_and_are_rich(kind: str) -> None:
     pictures = np.stack([paint(kind, seed, 64) for seed in range(12)]).astype(float)
     means = pictures.mean((1, 2))
     assert np.linalg.norm(means - means.mean(0), axis=1).mean() > 20  # palettes
-    grey = pictures.mean(3)
-    assert grey.std((1, 2)).min() > 8 and grey.std((1, 2)).mean() > 25  # contrast
-    assert (pictures.max(3) - pictures.min(3)).mean() > 20  # colours, no greys
-    # Texture, not noise: neighbours are alike, but not the same.
-    steps = np.abs(np.diff(grey, axis=2)).mean((1, 2)) / grey.std((1, 2))
+    gray = pictures.mean(3)
+    assert gray.std((1, 2)).min() > 8 and gray.std((1, 2)).mean() > 25  # contrast
+    assert (pictures.max(3) - pictures.min(3)).mean() > 20  # colors, no grays
+    # Texture, not noise: neighbors are alike, but not the same.
+    steps = np.abs(np.diff(gray, axis=2)).mean((1, 2)) / gray.std((1, 2))
     assert (steps > 0.04).all() and (steps < 1).all()
 
 
 def signature(picture: np.ndarray) -> np.ndarray:
     """How dark the darkest parts are, and how much of the detail is at each of four scales."""
-    grey = picture.astype(float).mean(2)
+    gray = picture.astype(float).mean(2)
     detail = []
     for _ in range(4):
-        half = grey.reshape(len(grey) // 2, 2, -1, 2).mean((1, 3))
-        detail.append((grey - half.repeat(2, 0).repeat(2, 1)).std())
-        grey = half
+        half = gray.reshape(len(gray) // 2, 2, -1, 2).mean((1, 3))
+        detail.append((gray - half.repeat(2, 0).repeat(2, 1)).std())
+        gray = half
     dark = np.quantile(picture.max(2), 0.05) / 255
     return np.array([dark, *np.log(np.array(detail) + 1)])
 
@@ -68,9 +68,9 @@ def test_kinds_differ_measurably() -> None:
 
 def test_palettes_go_from_dark_to_light() -> None:
     for seed in range(50):
-        colours = palette(np.random.default_rng(seed))
-        assert colours.shape == (6, 3) and colours.min() >= 0 and colours.max() <= 1
-        light = colours @ [0.299, 0.587, 0.114]
+        colors = palette(np.random.default_rng(seed))
+        assert colors.shape == (6, 3) and colors.min() >= 0 and colors.max() <= 1
+        light = colors @ [0.299, 0.587, 0.114]
         assert light[0] < 0.3 and light[-1] > 0.7
 
 

@@ -16,11 +16,11 @@ from trompe.data.painter import PaintedSource
 from trompe.errors import UserError
 from trompe.images import to_signed
 from trompe.metrics.art import ArtFID
-from trompe.metrics.comparison import FeatureComparison
+from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import RandomConv
 from trompe.metrics.lpips import LPIPS
 from trompe.metrics.pairs import ContentStructure, PairComparison, StyleError
-from trompe.networks.perceptual import EfficientNetLite0Perceptual, RandomConvPerceptual
+from trompe.networks.perceptual_network import EfficientNetLite0Perceptual, RandomConvPerceptual
 
 
 def tensor(picture: Image.Image) -> Tensor:
@@ -53,7 +53,7 @@ def style() -> StyleError:
     return StyleError(EfficientNetLite0Perceptual(["b1", "b5e"], []))
 
 
-def test_content_is_told_by_structure_and_not_by_colour(
+def test_content_is_told_by_structure_and_not_by_color(
     content: ContentStructure, photographs: Tensor, paintings: Tensor
 ) -> None:
     photos = to_signed(photographs)
@@ -64,7 +64,7 @@ def test_content_is_told_by_structure_and_not_by_colour(
     others = photos.roll(1, 0)
     changes = [content(x, photos, nothing) for x in (tinted, blurred, to_signed(paintings), others)]
     assert all(bool((change > 0).all() and (change < 2).all()) for change in changes)
-    # Colours hardly count; losing detail counts for less than being another picture.
+    # Colors hardly count; losing detail counts for less than being another picture.
     assert changes[0].mean() < 0.4 * changes[3].mean()
     assert changes[1].mean() < changes[2].mean()
 

@@ -146,7 +146,7 @@ def test_relative_gram_distance_does_not_know_the_scale_of_a_layer() -> None:
     assert losses.relative_gram_loss(0 * x, 0 * y) == 0
 
 
-def test_gram_matrix_is_normalised_by_the_positions_in_any_memory_format() -> None:
+def test_gram_matrix_is_normalized_by_the_positions_in_any_memory_format() -> None:
     x = maps(9, 2, 3, 4, 5)
     assert losses.gram_matrix(x).shape == (2, 3, 3)
     expected = np.stack([gram(image) for image in x.double().numpy()])
@@ -162,22 +162,22 @@ def test_gram_matrix_is_normalised_by_the_positions_in_any_memory_format() -> No
 def test_adain_with_its_own_statistics_changes_nothing() -> None:
     x = maps(10, 2, 3, 8, 8) * 3 + 5
     torch.testing.assert_close(
-        losses.adaptive_instance_normalisation(x, *losses.channel_statistics(x)), x
+        losses.adaptive_instance_normalization(x, *losses.channel_statistics(x)), x
     )
 
 
 def test_adain_gives_the_statistics_asked_for_and_keeps_the_type() -> None:
     x = maps(11, 2, 3, 8, 8)
     mean, std = maps(12, 2, 3), maps(13, 2, 3).abs() + 0.1
-    result = losses.adaptive_instance_normalisation(x, mean, std)
+    result = losses.adaptive_instance_normalization(x, mean, std)
     np.testing.assert_allclose(result.numpy().mean((2, 3)), mean.numpy(), atol=1e-5)
     np.testing.assert_allclose(result.numpy().std((2, 3)), std.numpy(), rtol=1e-3)
-    assert losses.adaptive_instance_normalisation(x.bfloat16(), mean, std).dtype == torch.bfloat16
+    assert losses.adaptive_instance_normalization(x.bfloat16(), mean, std).dtype == torch.bfloat16
     for wrong in (mean[:, :2], maps(0, 3, 3)):
         with pytest.raises(ValueError):
-            losses.adaptive_instance_normalisation(x, wrong, std)
+            losses.adaptive_instance_normalization(x, wrong, std)
         with pytest.raises(ValueError):
-            losses.adaptive_instance_normalisation(x, mean, wrong)
+            losses.adaptive_instance_normalization(x, mean, wrong)
 
 
 def test_statistics_have_a_gradient_where_nothing_varies() -> None:
@@ -222,7 +222,7 @@ def test_self_similarity_bears_positions_without_activation_and_constant_picture
 # Total variation
 
 
-def test_total_variation_counts_neighbours() -> None:
+def test_total_variation_counts_neighbors() -> None:
     x = maps(22, 2, 3, 4, 5)
     pixels = x.double().numpy()
     down = [abs(pixels[..., i + 1, j] - pixels[..., i, j]) for i in range(3) for j in range(5)]

@@ -13,7 +13,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from trompe.command import config_dir
 from trompe.errors import UserError
 from trompe.networks.deviations import load_deviations, measure_deviations
-from trompe.networks.perceptual import VGG19, EfficientNetLite0Perceptual, PerceptualNetwork
+from trompe.networks.perceptual_network import VGG19, EfficientNetLite0Perceptual, PerceptualNetwork
 from trompe.networks.pretrained import EfficientNetLite0Layers, efficientnet_lite0
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from trompe.data.images import Batch
+from trompe.data.image_data import Batch
 from trompe.data.loader import TickLoader
 from trompe.data.shapes import Shapes
 from trompe.data.stream import IndexStream, split

@@ -39,7 +39,7 @@ def test_sets_are_folders_pictures_sources_or_lists(make: Any, tmp_path: Path) -
         single.styles("validation", 1)
 
 
-def test_packaged_photographs_are_in_colour_and_large_enough() -> None:
+def test_packaged_photographs_are_in_color_and_large_enough() -> None:
     source = PackagedPhotographs()
     assert len(source) == 8
     for i in range(len(source)):
@@ -110,12 +110,12 @@ def test_upright_rgb_of_any_kind_of_picture(make: Any, tmp_path: Path) -> None:
     exif[0x0112] = 6  # to be turned clockwise: the left end is then the top
     sideways.save(folder / "3.jpg", exif=exif, quality=95)
     data = make(content=str(folder), validation_fraction=0)
-    colours = data.contents("train", 12).float().mean((2, 3))
-    assert (colours[0] - torch.tensor([255.0, 0, 0])).abs().max() < 8
-    assert (colours[1] == 255).all() and (colours[2] == 40).all()
+    colors = data.contents("train", 12).float().mean((2, 3))
+    assert (colors[0] - torch.tensor([255.0, 0, 0])).abs().max() < 8
+    assert (colors[1] == 255).all() and (colors[2] == 40).all()
     # The squares of picture 3: middle, top, bottom.
     expected = torch.tensor([[255.0, 0, 0], [255, 0, 0], [0, 0, 255]])
-    assert (colours[[3, 7, 11]] - expected).abs().max() < 8
+    assert (colors[[3, 7, 11]] - expected).abs().max() < 8
 
 
 def test_sources_are_opened_as_they_are() -> None:

@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
 from trompe.errors import UserError
-from trompe.methods.base import Method
-from trompe.runs.folder import RunFolder
+from trompe.methods.method import Method
+from trompe.runs.run_folder import RunFolder
 
 
 class TickCheckpoint(Checkpoint):

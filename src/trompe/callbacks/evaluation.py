@@ -9,8 +9,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 from trompe.errors import UserError, check_positive
 from trompe.images import to_uint8
-from trompe.methods.base import Method
-from trompe.metrics.base import Comparison
+from trompe.methods.method import Method
+from trompe.metrics.comparison import Comparison
 from trompe.metrics.score import Score
 
 # Images generated at once. Fixed, and dealt to processes whole, because rounding depends on what

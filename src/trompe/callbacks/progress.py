@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from tqdm import tqdm
 
-from trompe.methods.base import Method
+from trompe.methods.method import Method
 
 
 class Progress(pl.Callback):

@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 
 from trompe.errors import UserError
 from trompe.loggers.tracker import Tracker
-from trompe.methods.base import Method
-from trompe.runs.folder import RunFolder, utc_now
+from trompe.methods.method import Method
+from trompe.runs.run_folder import RunFolder, utc_now
 
 
 class BeginRecord(pl.Callback):

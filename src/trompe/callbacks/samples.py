@@ -9,7 +9,7 @@ import torch
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import check_count, check_positive
 from trompe.images import save_grid
-from trompe.methods.base import Method
+from trompe.methods.method import Method
 
 
 class SampleGrid(pl.Callback):

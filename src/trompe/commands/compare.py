@@ -8,7 +8,7 @@ from trompe.command import command, with_folders
 @command("compare")
 def _compare(cfg: DictConfig) -> None:
     """Compare."""
-    from trompe.comparing import compare
+    from trompe.tasks.compare import compare
 
     compare(cfg)
 

@@ -8,6 +8,6 @@ from trompe.command import command
 @command("dashboard")
 def main(cfg: DictConfig) -> None:
     """Show it until Ctrl-C."""
-    from trompe.dashboard import show
+    from trompe.tasks.dashboard import show
 
     show(cfg)

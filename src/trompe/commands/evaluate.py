@@ -8,6 +8,6 @@ from trompe.command import command
 @command("evaluate")
 def main(cfg: DictConfig) -> None:
     """Compose the config and evaluate."""
-    from trompe.evaluating import evaluate
+    from trompe.tasks.evaluate import evaluate
 
     evaluate(cfg)

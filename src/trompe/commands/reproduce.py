@@ -8,7 +8,7 @@ from trompe.command import command, with_folder
 @command("reproduce")
 def _reproduce(cfg: DictConfig) -> None:
     """Reproduce."""
-    from trompe.reproducing import reproduce
+    from trompe.tasks.reproduce import reproduce
 
     reproduce(cfg)
 

@@ -5,13 +5,13 @@ import re
 from omegaconf import DictConfig
 
 from trompe.command import command, with_folders
-from trompe.runs.folder import quoted
+from trompe.runs.run_folder import quoted
 
 
 @command("runs")
 def _runs(cfg: DictConfig) -> None:
     """List."""
-    from trompe.listing import list_runs
+    from trompe.tasks.runs import list_runs
 
     list_runs(cfg)
 

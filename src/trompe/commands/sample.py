@@ -8,6 +8,6 @@ from trompe.command import command
 @command("sample")
 def main(cfg: DictConfig) -> None:
     """Compose the config and sample."""
-    from trompe.sampling import sample
+    from trompe.tasks.sample import sample
 
     sample(cfg)

@@ -7,7 +7,7 @@ from trompe.command import command
 
 @command("stylize")
 def main(cfg: DictConfig) -> None:
-    """Compose the config and stylise."""
-    from trompe.stylizing import stylize
+    """Compose the config and stylize."""
+    from trompe.tasks.stylize import stylize
 
     stylize(cfg)

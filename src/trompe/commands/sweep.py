@@ -13,7 +13,7 @@ def main(arguments: list[str]) -> None:
     @command("sweep")
     def task(cfg: DictConfig) -> None:
         """Sweep."""
-        from trompe.sweeping import sweep
+        from trompe.tasks.sweep import sweep
 
         sweep(cfg, flags, experiment)
 

@@ -8,6 +8,6 @@ from trompe.command import command
 @command("train")
 def main(cfg: DictConfig) -> None:
     """Compose the config and train."""
-    from trompe.training import train
+    from trompe.tasks.train import train
 
     train(cfg)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from trompe.data.picture import check_filter, to_array, to_picture
+from trompe.data.conversion import check_filter, to_array, to_picture
 from trompe.data.source import Source
 from trompe.errors import UserError
 
@@ -54,8 +54,8 @@ class Decoding:
     """How images are decoded.
 
     Attributes:
-        resolution: side in pixels; images are cropped to their centre square.
-        channels: 1 (grey) or 3 (RGB).
+        resolution: side in pixels; images are cropped to their center square.
+        channels: 1 (gray) or 3 (RGB).
         resize_filter: name of Pillow's filter.
         on_corrupt: ``"error"``, or ``"skip"`` to leave out images that cannot be decoded.
         allow_upscale: whether images may be smaller than `resolution`.
@@ -76,7 +76,7 @@ class Decoding:
         if self.resolution < 1:
             raise UserError(f"{self.resolution_key}={self.resolution} must be at least 1 pixel")
         if self.channels not in (1, 3):
-            raise UserError(f"data.channels={self.channels} must be 1 (grey) or 3 (RGB)")
+            raise UserError(f"data.channels={self.channels} must be 1 (gray) or 3 (RGB)")
         if self.on_corrupt not in ("error", "skip"):
             raise UserError(f"data.on_corrupt={self.on_corrupt} must be error or skip")
         check_filter(self.resize_filter)

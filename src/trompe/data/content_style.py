@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trompe.data.crops import check_crop_min, cut, draw_crops, resize
-from trompe.data.images import Batch, ImageData, mirror
+from trompe.data.image_data import Batch, ImageData, mirror
 from trompe.data.loader import TrainingData
 from trompe.data.photographs import Squares, open_pictures
 from trompe.data.source import Source

@@ -21,7 +21,7 @@ STYLES: dict[str, Style] = {
     "stained glass": glass,
     "pointillism": dots,
     "hatching": hatching,
-    "colour fields": blocks,
+    "color fields": blocks,
 }
 # Below this side, strokes and leads are thinner than a pixel.
 _SMALLEST = 16

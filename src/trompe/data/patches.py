@@ -7,7 +7,7 @@ import numpy as np
 import skimage
 from PIL import Image
 
-from trompe.data.images import ImageData
+from trompe.data.image_data import ImageData
 from trompe.data.source import Source
 from trompe.errors import UserError
 
@@ -15,13 +15,13 @@ from trompe.errors import UserError
 class Patches(ImageData):
     """Square patches of one photograph, on a regular grid, turned and mirrored.
 
-    Neighbouring patches overlap, and so validation images are *not* independent of the training
-    images: good for development and demonstration, not to measure memorisation.
+    Neighboring patches overlap, and so validation images are *not* independent of the training
+    images: good for development and demonstration, not to measure memorization.
 
     Args:
         image: name of a picture in scikit-image's package, without its ending.
         patch_size: side of a patch in the photograph's pixels; resized to `resolution`.
-        stride: distance of neighbouring patches in the photograph's pixels.
+        stride: distance of neighboring patches in the photograph's pixels.
         orientations: 1; 4, turned by right angles; or 8, also mirrored.
         common: see `ImageData`.
     """
@@ -41,7 +41,7 @@ class Patches(ImageData):
 
 
 class PatchSource(Source):
-    """All orientations of the first patch, then of its right neighbour, and so on, row by row.
+    """All orientations of the first patch, then of its right neighbor, and so on, row by row.
 
     Raises:
         UserError: if there is no such photograph, no patch fits in it, or an argument is wrong.

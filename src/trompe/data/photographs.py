@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trompe.data.folder import FolderSource
+from trompe.data.conversion import to_picture
 from trompe.data.patches import packaged
-from trompe.data.picture import to_picture
+from trompe.data.picture_folder import FolderSource
 from trompe.data.source import Source
 from trompe.errors import UserError
 
-# Colour photographs in scikit-image's package. Its other pictures are grey, or drawn; and
+# Color photographs in scikit-image's package. Its other pictures are gray, or drawn; and
 # motorcycle_right shows the same as motorcycle_left, so that they cannot be divided.
 _PHOTOGRAPHS = (
     "astronaut",
@@ -28,7 +28,7 @@ _PHOTOGRAPHS = (
 
 
 class PackagedPhotographs(Source):
-    """The colour photographs that ship with scikit-image: a face, a cat, a cup, stars, and so on.
+    """The color photographs that ship with scikit-image: a face, a cat, a cup, stars, and so on.
 
     The smallest, chelsea, has 451 x 300 pixels.
 

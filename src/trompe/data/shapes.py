@@ -1,4 +1,4 @@
-"""Procedural pictures with known factors: kind, colour, position and size."""
+"""Procedural pictures with known factors: kind, color, position and size."""
 
 import hashlib
 import math
@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from trompe.data.images import ImageData
+from trompe.data.image_data import ImageData
 from trompe.data.source import Source
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 
 KINDS = ("circle", "square", "triangle", "cross", "star")
-# Far apart in hue and in grey value.
-COLOURS = {
+# Far apart in hue and in gray value.
+COLORS = {
     "red": (220, 50, 47),
     "yellow": (240, 200, 40),
     "green": (40, 160, 70),
@@ -32,9 +32,9 @@ _VERSION = 1
 
 
 class Shapes(ImageData):
-    """One coloured shape a picture, so that modes can be counted.
+    """One colored shape a picture, so that modes can be counted.
 
-    The label is the mode, ``kind * len(COLOURS) + colour``; every mode is equally frequent.
+    The label is the mode, ``kind * len(COLORS) + color``; every mode is equally frequent.
 
     Args:
         size: number of pictures.
@@ -69,7 +69,7 @@ class ShapesSource(Source):
 
     def __init__(self, size: int, seed: int, side: int) -> None:
         self._size, self._seed, self._side = size, seed, side
-        self.class_names = [f"{colour} {kind}" for kind in KINDS for colour in COLOURS]
+        self.class_names = [f"{color} {kind}" for kind in KINDS for color in COLORS]
         self.labels = np.arange(size, dtype=np.int64) % len(self.class_names)
 
     def fingerprint(self) -> str:
@@ -81,16 +81,16 @@ class ShapesSource(Source):
         """What picture `index` shows.
 
         Returns:
-            ``kind`` and ``colour``, by name; ``x``, ``y``, the centre, and ``radius``, of the
+            ``kind`` and ``color``, by name; ``x``, ``y``, the center, and ``radius``, of the
             circle around the shape, in units of the picture's side, origin at the top left.
         """
-        kind, colour = divmod(index % len(self.class_names), len(COLOURS))
+        kind, color = divmod(index % len(self.class_names), len(COLORS))
         generator = keyed_generator(self._seed, "shapes", index)
         draws = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
         radius = _RADII[0] + (_RADII[1] - _RADII[0]) * draws[0]
         return {
             "kind": KINDS[kind],
-            "colour": list(COLOURS)[colour],
+            "color": list(COLORS)[color],
             "x": radius + (1 - 2 * radius) * draws[1],
             "y": radius + (1 - 2 * radius) * draws[2],
             "radius": radius,
@@ -103,7 +103,7 @@ class ShapesSource(Source):
         picture = Image.new("RGB", (side, side), _BACKGROUND)
         x, y, radius = (factors[key] * side for key in ("x", "y", "radius"))
         draw = ImageDraw.Draw(picture)
-        fill = COLOURS[factors["colour"]]
+        fill = COLORS[factors["color"]]
         if factors["kind"] == "circle":
             draw.circle((x, y), radius, fill)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trompe.data.images import ImageData
+from trompe.data.image_data import ImageData
 from trompe.data.source import Source
 from trompe.errors import UserError
 

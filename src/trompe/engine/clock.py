@@ -1,4 +1,4 @@
-"""The clock of training: it counts images shown to the discriminator, not optimiser steps."""
+"""The clock of training: it counts images shown to the discriminator, not optimizer steps."""
 
 from typing import Any
 

@@ -19,7 +19,7 @@ def ema_decay(batch_size: int, half_life_kimg: float, images: int, rampup: float
 
 @torch.no_grad()
 def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move `average` towards `network`: parameters and floating-point buffers alike.
+    """Move `average` toward `network`: parameters and floating-point buffers alike.
 
     Buffers (batch-norm statistics) are averaged too, for they must fit the averaged weights.
     """

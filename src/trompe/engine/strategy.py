@@ -1,8 +1,8 @@
-"""Data parallelism for several optimisers, without wrapping the module.
+"""Data parallelism for several optimizers, without wrapping the module.
 
 One `DistributedDataParallel` wrapper around generator *and* discriminator breaks with two
-optimisers unless it searches for unused parameters at every step. As in StyleGAN3 (Karras et al.
-2021, training loop), parameters are broadcast once and one flat all-reduce per optimiser averages
+optimizers unless it searches for unused parameters at every step. As in StyleGAN3 (Karras et al.
+2021, training loop), parameters are broadcast once and one flat all-reduce per optimizer averages
 its gradients right before its step.
 """
 
@@ -18,7 +18,7 @@ _FIRST_ERROR = "trompe/first_error"
 
 
 class FlatDDPStrategy(DDPStrategy):
-    """`DDPStrategy` with an unwrapped module and one all-reduce per optimiser step."""
+    """`DDPStrategy` with an unwrapped module and one all-reduce per optimizer step."""
 
     def configure_ddp(self) -> None:
         """Make all processes start from rank 0's parameters and buffers."""
@@ -43,7 +43,7 @@ class FlatDDPStrategy(DDPStrategy):
         model: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Average this optimiser's gradients over all processes, then step."""
+        """Average this optimizer's gradients over all processes, then step."""
         average_gradients(optimizer, self.world_size)
         return super().optimizer_step(optimizer, closure, model, **kwargs)
 

@@ -44,15 +44,15 @@ class TensorBoard(Tracker):
     ) -> None:
         weights = np.asarray(counts, dtype=np.float64)
         limits = np.asarray(edges, dtype=np.float64)
-        centres = (limits[:-1] + limits[1:]) / 2
+        centers = (limits[:-1] + limits[1:]) / 2
         self._writer.add_histogram_raw(
             name,
             min=limits[0],
             max=limits[-1],
             num=int(weights.sum()),
-            # The values themselves are gone: moments are those of the bins' centres.
-            sum=float(weights @ centres),
-            sum_squares=float(weights @ centres**2),
+            # The values themselves are gone: moments are those of the bins' centers.
+            sum=float(weights @ centers),
+            sum_squares=float(weights @ centers**2),
             bucket_limits=limits[1:].tolist(),
             bucket_counts=weights.tolist(),
             global_step=round(kimg),

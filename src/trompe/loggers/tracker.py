@@ -120,7 +120,7 @@ class Tracker(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Lightning's entry: a record that must hold its own ``kimg``; `step` is not used.
 
-        Lightning's step counts optimiser steps, which is no honest clock (it advances twice a
+        Lightning's step counts optimizer steps, which is no honest clock (it advances twice a
         batch), so a record without ``kimg`` is dropped with one warning.
         """
         if "kimg" in metrics:

@@ -1,4 +1,4 @@
-"""A run in Weights & Biases, online or as files to be synchronised later."""
+"""A run in Weights & Biases, online or as files to be synchronized later."""
 
 from pathlib import Path
 from typing import Literal

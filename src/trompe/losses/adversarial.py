@@ -1,4 +1,4 @@
-"""Adversarial losses: pairs of pure functions on logits, to be minimised.
+"""Adversarial losses: pairs of pure functions on logits, to be minimized.
 
 `real` and `fake` are the discriminator's logits (N,) on real and generated images, before any
 sigmoid; D(x) = sigmoid(logit). Every function returns a scalar in float32.

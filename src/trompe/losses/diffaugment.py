@@ -40,15 +40,15 @@ class DiffAugment:
 def brightness_saturation_contrast(images: Tensor, uniform: Tensor) -> Tensor:
     """The paper's "color": brightness +-0.5, saturation x[0, 2], contrast x[0.5, 1.5].
 
-    Saturation scales the distance to each pixel's grey (the mean over channels), contrast that to
+    Saturation scales the distance to each pixel's gray (the mean over channels), contrast that to
     the image's mean; uniform (N, 3) holds brightness, saturation, contrast, and 0.5 is identity.
     """
     brightness, saturation, contrast = uniform.to(images.dtype)[:, :, None, None, None].unbind(1)
     brightness, saturation, contrast = brightness - 0.5, saturation * 2, contrast + 0.5
-    grey = images.mean(dim=1, keepdim=True)
-    mean = grey.mean(dim=(2, 3), keepdim=True)
+    gray = images.mean(dim=1, keepdim=True)
+    mean = gray.mean(dim=(2, 3), keepdim=True)
     # The three steps are affine in x, and saturation keeps the mean: one pass does them all.
-    offset = contrast * (1 - saturation) * grey + ((1 - contrast) * mean + brightness)
+    offset = contrast * (1 - saturation) * gray + ((1 - contrast) * mean + brightness)
     return torch.addcmul(offset, images, contrast * saturation)
 
 
@@ -73,9 +73,9 @@ def translate(images: Tensor, uniform: Tensor, ratio: float = 0.125) -> Tensor:
 
 
 def cutout(images: Tensor, uniform: Tensor, ratio: float = 0.5) -> Tensor:
-    """Set a rectangle of `ratio` of each side, centred anywhere in the image, to zero.
+    """Set a rectangle of `ratio` of each side, centered anywhere in the image, to zero.
 
-    The first two columns of uniform (N, 2 or more) place the centre down and right; what lies
+    The first two columns of uniform (N, 2 or more) place the center down and right; what lies
     beyond the border is lost, so that less is cut there.
     """
     height, width = images.shape[-2:]
@@ -86,7 +86,7 @@ def cutout(images: Tensor, uniform: Tensor, ratio: float = 0.5) -> Tensor:
 
 
 def _span(uniform: Tensor, side: int, ratio: float) -> Tensor:
-    """Per image, which of `side` positions lie in a span of `ratio * side` around a centre."""
+    """Per image, which of `side` positions lie in a span of `ratio * side` around a center."""
     length = _pixels(side, ratio)
     start = _integers(uniform, side + 1 - length % 2) - length // 2
     position = torch.arange(side, device=uniform.device)

@@ -115,7 +115,7 @@ def statistics_loss(features: Tensor, style: Tensor) -> Tensor:
     return statistics_distance(channel_statistics(features), channel_statistics(style))
 
 
-def adaptive_instance_normalisation(content: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def adaptive_instance_normalization(content: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """AdaIN: `content` (N, C, H, W) with the mean and standard deviation (N, C) of a style.
 
     Huang & Belongie 2017, eq. 8. The result has the type of `content`.
@@ -146,7 +146,7 @@ def content_loss(features: Tensor, content: Tensor) -> Tensor:
 def self_similarity(features: Tensor) -> Tensor:
     """Cosine similarity of every position with every other: (N, C, H, W) -> (N, H W, H W).
 
-    What is left of a picture's structure when its colours and textures change (Kolkin et al. 2019,
+    What is left of a picture's structure when its colors and textures change (Kolkin et al. 2019,
     sec. 2.3). Positions without any activation have similarity 0. The memory grows with
     (H W)^2: pool larger maps first; for k x k patches, `pixel_unshuffle(features, k)`.
 
@@ -188,7 +188,7 @@ def self_similarity_loss(features: Tensor, content: Tensor) -> Tensor:
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Mean |difference| of vertical plus of horizontal neighbours, of (N, C, H, W).
+    """Mean |difference| of vertical plus of horizontal neighbors, of (N, C, H, W).
 
     Anisotropic L1 of Rudin et al. 1992, per pixel, so that it does not depend on the size.
 

@@ -11,10 +11,10 @@ from trompe.data.content_style import StyleBatch
 from trompe.errors import UserError, check_count
 from trompe.images import to_signed
 from trompe.losses.perceptual import content_loss, total_variation
-from trompe.methods.adversarial import Adversarial
-from trompe.methods.base import frozen
+from trompe.methods.adversarial_method import Adversarial
+from trompe.methods.method import frozen
 from trompe.methods.style import Perception, StyleTransfer, mean, shift_seed, weighted
-from trompe.networks.perceptual import PerceptualNetwork
+from trompe.networks.perceptual_network import PerceptualNetwork
 
 
 class AdversarialStyle(StyleTransfer, Adversarial):
@@ -52,7 +52,7 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         perception = Perception(perceptual)
         style_dim = perception.style_dim
         super().__init__(generator(style_dim), discriminator(style_dim), **common)
-        # Instance normalisation has no kernels for channels last: a fifth faster on a CPU.
+        # Instance normalization has no kernels for channels last: a fifth faster on a CPU.
         self.generator.to(memory_format=torch.contiguous_format)
         self.generator_ema.to(memory_format=torch.contiguous_format)
         self.perception = perception
@@ -104,7 +104,7 @@ class AdversarialStyle(StyleTransfer, Adversarial):
     ) -> tuple[Tensor, Tensor]:
         """Paintings of other styles, and photographs; G's pictures where these would be real."""
         rows = torch.arange(len(style), device=style.device)
-        # Neighbours change places, so that any division among processes gives the same.
+        # Neighbors change places, so that any division among processes gives the same.
         swapped = (rows ^ 1).clamp(max=len(style) - 1)
         same = (own | own[swapped] | (swapped == rows))[:, None, None, None]
         return (

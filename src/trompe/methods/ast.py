@@ -10,8 +10,8 @@ from torch.nn.functional import avg_pool2d
 from trompe.data.content_style import StyleBatch
 from trompe.images import to_signed
 from trompe.losses.perceptual import content_loss
-from trompe.methods.adversarial import Adversarial
-from trompe.methods.base import frozen
+from trompe.methods.adversarial_method import Adversarial
+from trompe.methods.method import frozen
 from trompe.methods.style import StyleTransfer, weighted
 
 

@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trompe.data.images import Batch
+from trompe.data.image_data import Batch
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import check_count
 from trompe.images import to_signed, to_uint8
 from trompe.losses.diffaugment import DiffAugment
 from trompe.losses.penalties import load_penalty
-from trompe.methods.adversarial import Adversarial
-from trompe.methods.base import frozen
+from trompe.methods.adversarial_method import Adversarial
+from trompe.methods.method import frozen
 
 _AT_ONCE = 64  # images of a sample grid that are made at once
 

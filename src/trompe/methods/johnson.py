@@ -15,7 +15,7 @@ from trompe.errors import UserError
 from trompe.images import to_signed
 from trompe.losses.perceptual import total_variation
 from trompe.methods.style import Perception, StyleTransfer, shift_seed, weighted
-from trompe.networks.perceptual import PerceptualNetwork
+from trompe.networks.perceptual_network import PerceptualNetwork
 
 
 class Johnson(StyleTransfer):
@@ -29,7 +29,7 @@ class Johnson(StyleTransfer):
         weights: of the losses: content, gram, statistics, total_variation.
         style_index: which of the training style pictures.
         resolution: side of the style picture, pixels.
-        optimizer: makes the optimiser from parameters and `lr`.
+        optimizer: makes the optimizer from parameters and `lr`.
         lr: learning rate.
         ema_half_life_kimg: half-life of the averaged generator, thousands of images.
         ema_rampup: the half-life is at most this fraction of the images seen.

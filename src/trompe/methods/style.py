@@ -17,8 +17,8 @@ from trompe.losses.perceptual import (
     relative_gram_distance,
     statistics_distance,
 )
-from trompe.methods.base import Method
-from trompe.networks.perceptual import PerceptualNetwork
+from trompe.methods.method import Method
+from trompe.networks.perceptual_network import PerceptualNetwork
 
 # Pictures are moved by fewer pixels than this before they are compared: the stride of b8e is 16.
 _SHIFTS = 8
@@ -40,10 +40,10 @@ class StyleTransfer(Method):
     generator_ema: Any
 
     def parameters_of(self, style: Tensor) -> Tensor:
-        """What `stylise` takes, (N, P), for style images (N, 3, H, W) in [-1, 1]."""
+        """What `stylize` takes, (N, P), for style images (N, 3, H, W) in [-1, 1]."""
         raise NotImplementedError
 
-    def stylise(self, content: Tensor, parameters: Tensor) -> Tensor:
+    def stylize(self, content: Tensor, parameters: Tensor) -> Tensor:
         """The averaged generator's pictures (N, 3, H, W) in [-1, 1] of `content`, float32."""
         return self.generator_ema.eval()(content, parameters).float()
 
@@ -61,7 +61,7 @@ class StyleTransfer(Method):
     def sample(self, inputs: Tensor) -> Tensor:
         """Images in [-1, 1], (N, 3, H, W), of the averaged generator, for uint8 pairs."""
         content, style = (to_signed(images) for images in inputs.unbind(1))
-        return self.stylise(content, self.parameters_of(style))
+        return self.stylize(content, self.parameters_of(style))
 
     def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int]:
         """A matrix of held-out contents (rows) and styles (columns), at most about `count` images.

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trompe.metrics.base import Comparison
-from trompe.metrics.comparison import FeatureComparison
+from trompe.metrics.comparison import Comparison
+from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import FeatureNetwork
 from trompe.metrics.pairs import PairComparison, PairMeasure
 from trompe.metrics.score import Score

@@ -1,144 +1,101 @@
-"""Generated against real images in one feature space: one pass of features, many measures."""
+"""What metrics of generated images share: a row of numbers for each image, whoever made it."""
 
-import inspect
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
+from torchmetrics import Metric
 
-from trompe import __version__
-from trompe.errors import UserError, check_count
-from trompe.lookup import find_function
-from trompe.metrics import measures as known_measures
-from trompe.metrics.base import Comparison
-from trompe.metrics.features import FeatureNetwork
-from trompe.metrics.marks import undefined
-from trompe.metrics.order import random_order
-from trompe.metrics.reference import Reference, ReferenceData, extract, load_reference
-from trompe.metrics.score import Score, bootstrap_error
+from trompe.errors import check_count
+from trompe.metrics.score import Score
 
 
-class FeatureComparison(Comparison):
-    """Measures of `n_images` generated images against a reference; all uint8 (N, 1 or 3, H, W).
+class Comparison(Metric):
+    """Numbers about `n_images` generated images.
+
+    `prepare` once, then `update` with images and their numbers, and `compute`. The state is a
+    matrix with a row for each image, added over processes: whichever process made an image, its
+    row comes to stand at its number, so values depend neither on the number of processes nor on
+    which of them have images at all.
 
     Args:
-        features: the feature network.
-        measures: names of functions in `trompe.metrics.measures`, or dotted paths.
         n_images: how many images to generate.
-        n_reference: how many images of the data to compare with, at most.
-        split: the split of the data that they come from.
-        cache_dir: where `prepare` keeps the reference's features; None computes them every time.
+        columns: numbers kept of each.
 
     Raises:
-        UserError: if a measure is not known, or a count is below 2.
+        UserError: if `n_images` is below 2.
+
+    Attributes:
+        with_errors: whether a standard error is worked out by resampling where no formula gives it.
+        undefined: after `prepare`, why which measures have no meaning here; they are left out.
+        data_fingerprint: after `prepare`, hash of the data.
     """
 
-    def __init__(
-        self,
-        features: FeatureNetwork,
-        measures: Sequence[str],
-        n_images: int,
-        n_reference: int,
-        split: str = "train",
-        cache_dir: Path | str | None = None,
-    ) -> None:
-        super().__init__(n_images, features.dim)
-        check_count("metrics: n_reference", n_reference, 2)
-        self.features = features
-        self.measures = {
-            name.rpartition(".")[2]: find_function(known_measures.__name__, "", name, "measures")
-            for name in measures
-        }
-        self.n_reference = n_reference
-        self.split = split
-        self.cache_dir = cache_dir
-        self.reference: Reference | None = None
+    is_differentiable = False
+    full_state_update = False
 
-    def prepare(self, data: ReferenceData) -> None:
-        """Compare with images of `data` from now on, by features from the cache if it has them.
+    rows: Tensor
+    filled: Tensor
+
+    def __init__(self, n_images: int, columns: int) -> None:
+        super().__init__()
+        check_count("metrics: n_images", n_images, 2)
+        self.n_images = n_images
+        self.data_fingerprint: str | None = None
+        self.with_errors = False
+        self.undefined: dict[str, str] = {}
+        self.add_state("rows", torch.zeros(n_images, columns), dist_reduce_fx="sum")
+        self.add_state("filled", torch.zeros(n_images, dtype=torch.long), dist_reduce_fx="sum")
+
+    def prepare(self, data: Any) -> None:
+        """Compare with images of `data` from now on.
 
         Raises:
-            UserError: if the split has fewer than 2 images.
+            UserError: if they are too few or of the wrong kind.
         """
-        self.reference = load_reference(
-            self.features, data, self.split, self.n_reference, self.cache_dir
-        )
-        self.data_fingerprint = data.fingerprint
-        if "memorisation" in self.measures and data.split_size("validation"):
-            chosen = random_order(data.split_size("validation"), "held out")[: self.n_images]
-            held_out = extract(self.features, data, "validation", chosen)
-            self.reference.held_out = held_out
-        reasons = {
-            name: undefined(function, self.reference) for name, function in self.measures.items()
-        }
-        self.undefined = {name: why for name, why in reasons.items() if why is not None}
+        raise NotImplementedError
 
     def measure_rows(self, images: Tensor, inputs: Tensor | None) -> Tensor:
-        """The features of the images."""
-        return self.features(images)
+        """The numbers (N, columns) of images uint8 (N, 1 or 3, H, W), made from `inputs`."""
+        raise NotImplementedError
 
     def scores(self, rows: Tensor) -> dict[str, Score]:
-        """The measures of all images' features.
-
-        Raises:
-            UserError: if a measure needs more images.
-            RuntimeError: if nothing was prepared.
-        """
-        if self.reference is None:
-            raise RuntimeError("nothing is prepared")
-        scores = {}
-        for name, function in self.measures.items():
-            if name in self.undefined:
-                continue
-            measure = partial(function, self.reference)
-            try:
-                score = measure(rows)
-            except ValueError as error:
-                raise UserError(f"metrics: {name}: {error}") from error
-            if self.with_errors and score.standard_error is None:
-                score = score._replace(standard_error=bootstrap_error(measure, rows))
-            scores[self.features.record_name(name)] = score
-        return scores
-
-    def undefined_names(self) -> dict[str, str]:
-        """`undefined` by the names in a record."""
-        return {self.features.record_name(name): why for name, why in self.undefined.items()}
+        """The scores of all images' numbers (n_images, columns), by their names in a record."""
+        raise NotImplementedError
 
     def directions(self) -> dict[str, str]:
         """Which is better of each value, ``"higher"`` or ``"lower"``, by its name in a record."""
-        return {
-            self.features.record_name(name): "higher"
-            if getattr(function, "higher_is_better", False)
-            else "lower"
-            for name, function in self.measures.items()
-        }
-
-    def protocol(self) -> dict[str, Any]:
-        """What the values depend on besides the generated images; equal cards can be compared."""
-        return {
-            "features": self.features.name,
-            "features_sha256": self.features.fingerprint,
-            "resizing": f"{self.features.resizing} to {self.features.input_size} px",
-            "precision": "float32 features, float64 measures",
-            "n_images": self.n_images,
-            "n_reference": None if self.reference is None else len(self.reference),
-            "split": self.split,
-            "data": self.data_fingerprint,
-            "version": __version__,
-        }
+        raise NotImplementedError
 
     def protocols(self) -> dict[str, dict[str, Any]]:
         """The protocol of each value in a record, by its name."""
-        common, directions = self.protocol(), self.directions()
-        names = {name: self.features.record_name(name) for name in self.measures}
-        return {
-            names[name]: {
-                "measure": f"{inspect.getmodule(function).__name__}.{name}",  # type: ignore[union-attr]
-                "better": directions[names[name]],
-                **common,
-            }
-            for name, function in self.measures.items()
-            if name not in self.undefined
-        }
+        raise NotImplementedError
+
+    def undefined_names(self) -> dict[str, str]:
+        """`undefined` by the names in a record."""
+        return {}
+
+    def update(self, images: Tensor, numbers: Tensor, inputs: Tensor | None = None) -> None:
+        """Take generated images into account.
+
+        Args:
+            images: uint8 (N, 1 or 3, H, W); an empty batch changes nothing.
+            numbers: (N,), which of the `n_images` they are.
+            inputs: (N, ...), what each was made from, where it was a method that made them.
+        """
+        if len(images) == 0:
+            return
+        numbers = numbers.to(self.rows.device)
+        self.rows[numbers] = self.measure_rows(images, inputs)
+        self.filled[numbers] += 1
+
+    def compute(self) -> dict[str, Score]:
+        """The scores by their names in a record, e.g. ``fd_efflite0``.
+
+        Raises:
+            UserError: if a measure needs more images.
+            RuntimeError: if an image is missing or was given twice.
+        """
+        if not bool((self.filled == 1).all()):
+            raise RuntimeError(f"{int((self.filled != 1).sum())} images are missing or double")
+        return self.scores(self.rows.cpu())

@@ -26,7 +26,7 @@ class Gaussian(NamedTuple):
 
 def fit_gaussian(features: Tensor) -> Gaussian:
     """The Gaussian with the mean and unbiased covariance of features (N, D), in float64."""
-    mean, rows = _standardised(features)
+    mean, rows = _standardized(features)
     covariance = rows.T @ rows
     eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
     root = eigenvectors * _without_rounding(eigenvalues).sqrt()
@@ -44,7 +44,7 @@ def frechet_distance(reference: Gaussian, features: Tensor) -> Tensor:
     Raises:
         ValueError: if there are fewer than 2 features.
     """
-    mean, rows = _standardised(features)
+    mean, rows = _standardized(features)
     if len(rows) >= features.shape[1]:
         return distance_of_moments(reference, mean, rows.T @ rows)
     product = rows @ reference.root
@@ -88,7 +88,7 @@ def extrapolated_distance(reference: Gaussian, features: Tensor, points: int = 1
     return Score(float(solution[0]), float(error))
 
 
-def _standardised(features: Tensor) -> tuple[Tensor, Tensor]:
+def _standardized(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (D,) and X (N, D) with X'X the unbiased covariance of features (N, D)."""
     count = len(features)
     if count < 2:

@@ -1,4 +1,4 @@
-"""LPIPS: how different two pictures look, by a network that was fitted to human judgement."""
+"""LPIPS: how different two pictures look, by a network that was fitted to human judgment."""
 
 import torch
 from torch import Tensor

@@ -1,8 +1,8 @@
-"""Fidelity and diversity apart, by nearest neighbours in feature space.
+"""Fidelity and diversity apart, by nearest neighbors in feature space.
 
 Precision and recall: Kynkäänniemi et al. 2019, https://arxiv.org/abs/1904.06991, eq. 1-3. Density
 and coverage: Naeem et al. 2020, https://arxiv.org/abs/2002.09797, eq. 5 and 9. A manifold is the
-union of balls around a set's features, each reaching to its k-th nearest neighbour in the set,
+union of balls around a set's features, each reaching to its k-th nearest neighbor in the set,
 itself not counted.
 """
 
@@ -23,7 +23,7 @@ def precision(real: Tensor, generated: Tensor, k: int = 3) -> Score:
     Args:
         real: features of real images.
         generated: features of generated images.
-        k: neighbour that gives a ball's radius; 3 in the paper, sec. 3.
+        k: neighbor that gives a ball's radius; 3 in the paper, sec. 3.
     """
     return _share(_inside(generated, real, k))
 
@@ -39,23 +39,23 @@ def density(real: Tensor, generated: Tensor, k: int = 5) -> Score:
     Unlike precision, one real outlier with its wide ball counts little. k is 5 in the paper,
     sec. 4.
     """
-    radii = neighbour_distances(real, k)
+    radii = neighbor_distances(real, k)
     counts = torch.cat([(block <= radii).sum(1) for block in _distances(generated, real)])
     return _mean(counts.double() / k)
 
 
 def coverage(real: Tensor, generated: Tensor, k: int = 5) -> Score:
     """Share of real features (N, D) whose ball holds at least one generated feature."""
-    radii = neighbour_distances(real, k)
+    radii = neighbor_distances(real, k)
     nearest = torch.cat([block.amin(1) for block in _distances(real, generated)])
     return _share(nearest <= radii)
 
 
-def memorisation(train: Tensor, held_out: Tensor, generated: Tensor) -> Score:
+def memorization(train: Tensor, held_out: Tensor, generated: Tensor) -> Score:
     """How much nearer to a training image generated ones are than held-out real ones.
 
     The share of generated features whose nearest training feature is nearer than that of the
-    median held-out one, minus one half: 0 for a sampler of new images, towards 0.5 for one that
+    median held-out one, minus one half: 0 for a sampler of new images, toward 0.5 for one that
     repeats its training set; below 0 if it keeps farther away than real images do.
     """
     typical = nearest_distances(held_out, train).median()
@@ -63,14 +63,14 @@ def memorisation(train: Tensor, held_out: Tensor, generated: Tensor) -> Score:
     return Score(share.value - 0.5, share.standard_error)
 
 
-def neighbour_distances(features: Tensor, k: int) -> Tensor:
+def neighbor_distances(features: Tensor, k: int) -> Tensor:
     """Distance of each feature (N, D) to its k-th nearest other one: (N,).
 
     Raises:
         ValueError: if there are not more than k.
     """
     if len(features) <= k:
-        raise ValueError(f"the {k}-th neighbour needs more than {k} images, not {len(features)}")
+        raise ValueError(f"the {k}-th neighbor needs more than {k} images, not {len(features)}")
     found = []
     for start, block in _blocks(features, features):
         # Its distance to itself is 0 up to rounding; a ball must not have it as radius.
@@ -84,9 +84,9 @@ def nearest_distances(queries: Tensor, features: Tensor) -> Tensor:
     return torch.cat([block.amin(1) for block in _distances(queries, features)])
 
 
-def _inside(queries: Tensor, centres: Tensor, k: int) -> Tensor:
-    radii = neighbour_distances(centres, k)
-    return torch.cat([(block <= radii).any(1) for block in _distances(queries, centres)])
+def _inside(queries: Tensor, centers: Tensor, k: int) -> Tensor:
+    radii = neighbor_distances(centers, k)
+    return torch.cat([(block <= radii).any(1) for block in _distances(queries, centers)])
 
 
 def _distances(a: Tensor, b: Tensor) -> Iterator[Tensor]:

@@ -65,10 +65,10 @@ def coverage(reference: Reference, generated: Tensor) -> Score:
 
 
 @needs("held_out", "there are no held-out images: set data.validation_fraction")
-def memorisation(reference: Reference, generated: Tensor) -> Score:
+def memorization(reference: Reference, generated: Tensor) -> Score:
     """Excess of generated images that lie nearer to the reference than held-out ones do."""
     assert reference.held_out is not None
-    return manifold.memorisation(reference.features, reference.held_out, generated)
+    return manifold.memorization(reference.features, reference.held_out, generated)
 
 
 @higher_is_better
@@ -84,13 +84,13 @@ def inception_score(reference: Reference, generated: Tensor) -> Score:
 def modes(reference: Reference, generated: Tensor) -> Score:
     """Share of the reference's classes that are generated.
 
-    A generated image is of the class of its nearest real neighbour. A class counts as generated
+    A generated image is of the class of its nearest real neighbor. A class counts as generated
     when it has at least a tenth of the images that an equal share would give it.
     """
-    neighbours = [
+    neighbors = [
         torch.cdist(some.double(), reference.features.double()).argmin(1)
         for some in generated.split(2048)
     ]
-    counts = torch.bincount(reference.labels[torch.cat(neighbours)], minlength=reference.classes)
+    counts = torch.bincount(reference.labels[torch.cat(neighbors)], minlength=reference.classes)
     present = counts >= max(1, len(generated) / (10 * reference.classes))
     return Score(float(present.double().mean()))

@@ -1,4 +1,4 @@
-"""Stylised pictures against the content and the style that each of them was made of.
+"""Stylized pictures against the content and the style that each of them was made of.
 
 A measure is a module from pictures, contents and styles, float (N, 3, H, W) in [-1, 1], to a number
 for each, (N,); less is better of all of them.
@@ -19,9 +19,9 @@ from trompe.losses.perceptual import (
     self_similarity,
     self_similarity_distance,
 )
-from trompe.metrics.base import Comparison
+from trompe.metrics.comparison import Comparison
 from trompe.metrics.score import Score
-from trompe.networks.perceptual import PerceptualNetwork
+from trompe.networks.perceptual_network import PerceptualNetwork
 
 # A map's positions are compared each with each: coarser maps than this keep that affordable.
 _POSITIONS = 16
@@ -49,7 +49,7 @@ class PairMeasure(nn.Module):
 class ContentStructure(PairMeasure):
     """How much of the content's structure is lost: the distance of patch self-similarities.
 
-    Which places of a picture are alike does not change with its colours and strokes (Kolkin et al.
+    Which places of a picture are alike does not change with its colors and strokes (Kolkin et al.
     2019, https://arxiv.org/abs/1904.12785, sec. 2.3, eq. 7; as a measure: the CF-SD of Wang et
     al. 2023, https://arxiv.org/abs/2304.05139). Recorded as ``content_<network>``; between 0 and 2.
 

@@ -1,7 +1,7 @@
 """The style network of Huang and Belongie 2017, https://arxiv.org/abs/1703.06868: AdaIN, decoded.
 
 A fixed encoder, whose features are given the style's means and standard deviations (eq. 8), and a
-decoder that is trained (sec. 5; appendix, without normalisation).
+decoder that is trained (sec. 5; appendix, without normalization).
 """
 
 from itertools import pairwise
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
 from trompe.errors import UserError
-from trompe.losses.perceptual import adaptive_instance_normalisation
-from trompe.networks.perceptual import PerceptualNetwork
+from trompe.losses.perceptual import adaptive_instance_normalization
+from trompe.networks.perceptual_network import PerceptualNetwork
 
 
 class AdaINDecoder(nn.Module):
-    """Content images and a style's statistics to stylised images.
+    """Content images and a style's statistics to stylized images.
 
     Args:
         style_dim: length of what describes a style.
@@ -69,7 +69,7 @@ class AdaINDecoder(nn.Module):
         with torch.autocast(content.device.type, enabled=False):
             features = encoder(content.float(), (self.layer,))[self.layer]
             mean, std = parameters.float().chunk(2, 1)
-            features = adaptive_instance_normalisation(features, mean, std)
+            features = adaptive_instance_normalization(features, mean, std)
         for layer in self.layers:
             features = interpolate(relu(layer(features)), scale_factor=2.0, mode="nearest")
         return torch.tanh(self.last(features))[..., :height, :width]

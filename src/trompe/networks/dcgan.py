@@ -53,7 +53,7 @@ class DCGANGenerator(nn.Module):
         latent_dim: length of the latent z (100 in the paper).
         width: feature maps at half the resolution; doubled at every coarser stage.
         max_multiplier: no stage has more than `max_multiplier * width` maps.
-        norm: makes a normalisation layer from a channel count; None leaves it out.
+        norm: makes a normalization layer from a channel count; None leaves it out.
 
     Raises:
         UserError: if the resolution is not supported.
@@ -101,7 +101,7 @@ class DCGANDiscriminator(nn.Module):
         channels: of the images.
         width: feature maps at half the resolution; doubled at every coarser stage.
         max_multiplier: no stage has more than `max_multiplier * width` maps.
-        norm: makes a normalisation layer from a channel count, for all but the first and last
+        norm: makes a normalization layer from a channel count, for all but the first and last
             layer (sec. 3); None leaves it out.
 
     Raises:

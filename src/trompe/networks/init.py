@@ -1,4 +1,4 @@
-"""Weight initialisation and size checks that several networks share."""
+"""Weight initialization and size checks that several networks share."""
 
 import torch
 from torch import nn
@@ -10,10 +10,10 @@ _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 @torch.no_grad()
 def init_normal(network: nn.Module, std: float = 0.02) -> None:
-    """Weights from N(0, std), biases 0; normalisation weights from N(1, std), biases 0.
+    """Weights from N(0, std), biases 0; normalization weights from N(1, std), biases 0.
 
     Radford et al. 2015, sec. 4: "All weights were initialized from a zero-centered Normal
-    distribution with standard deviation 0.02"; the normalisation's follow the common practice.
+    distribution with standard deviation 0.02"; the normalization's follow the common practice.
     """
     for module in network.modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)

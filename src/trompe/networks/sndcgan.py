@@ -44,7 +44,7 @@ class SNDCGANGenerator(nn.Module):
 
 
 class SNDCGANDiscriminator(nn.Module):
-    """Seven spectrally normalised convolutions and a dense layer (Table 3b).
+    """Seven spectrally normalized convolutions and a dense layer (Table 3b).
 
     Args:
         resolution: side of the images, a power of two from 16 to 256.

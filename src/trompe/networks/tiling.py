@@ -1,6 +1,6 @@
 """A style transformer tile by tile, with the statistics of the whole picture: so without seams.
 
-Instance normalisation asks of every layer for mean and variance over the whole picture. They are
+Instance normalization asks of every layer for mean and variance over the whole picture. They are
 gathered in passes of their own, each of which computes anew what lies before: at full and at half
 resolution only tiles are ever in memory; the maps at a quarter of the resolution are kept whole.
 """
@@ -22,7 +22,7 @@ _HALO, _COARSEST = 8, 4
 
 
 @torch.no_grad()
-def stylise_in_tiles(
+def stylize_in_tiles(
     network: StyleTransformer, content: Tensor, parameters: Tensor, tile: int
 ) -> Tensor:
     """What `network` makes of one content (1, 3, H, W), but for rounding, in tiles.
@@ -41,7 +41,7 @@ def stylise_in_tiles(
     for layer in first:
         before.append(_fixed(layer, next(told), _same, content, before, tile))
     coarse = _whole(content, [*before, last.convolution], tile)
-    features = relu(last.normalise(coarse, next(told)))
+    features = relu(last.normalize(coarse, next(told)))
     for block in network.blocks:
         features = features + block(features, next(told), next(told))
     after: list[Map] = []
@@ -77,7 +77,7 @@ def _fixed(
     moments = Moments(mean, (sums[2] / sums[0] - mean.square()).clamp_min(0))
 
     def apply(features: Tensor) -> Tensor:
-        return relu(layer.normalise(layer.convolution(enter(features)), parameters, moments))
+        return relu(layer.normalize(layer.convolution(enter(features)), parameters, moments))
 
     return apply
 

@@ -1,8 +1,8 @@
-"""The feed-forward style network: a transformer network whose normalisation is told the style.
+"""The feed-forward style network: a transformer network whose normalization is told the style.
 
 Johnson et al. 2016, https://arxiv.org/abs/1603.08155, supplement, Table 1, for the layout;
 Dumoulin et al. 2017, https://arxiv.org/abs/1610.07629, sec. 2.2, for conditional instance
-normalisation and upsampling by repetition; Ghiasi et al. 2017, https://arxiv.org/abs/1705.06830,
+normalization and upsampling by repetition; Ghiasi et al. 2017, https://arxiv.org/abs/1705.06830,
 sec. 3, for predicting its parameters from the style image.
 """
 
@@ -14,7 +14,7 @@ from torch.nn.functional import batch_norm, instance_norm, interpolate, relu
 
 
 class StyleTransformer(nn.Module):
-    """Content images and a style's parameters to stylised images.
+    """Content images and a style's parameters to stylized images.
 
     Args:
         style_dim: length of what describes a style.
@@ -51,12 +51,12 @@ class StyleTransformer(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        # Every style begins near plain normalisation: scale 1, shift 0.
+        # Every style begins near plain normalization: scale 1, shift 0.
         for weight in (self.predictor[-1].weight, self.last.weight):
             weight.data.mul_(0.1)  # type: ignore[operator]
 
     def predict(self, style: Tensor) -> Tensor:
-        """Normalisation parameters (N, P) for descriptions of styles (N, style_dim)."""
+        """Normalization parameters (N, P) for descriptions of styles (N, style_dim)."""
         return self.predictor(style)
 
     def forward(self, content: Tensor, parameters: Tensor) -> Tensor:
@@ -104,25 +104,25 @@ class Residual(nn.Module):
 
 
 class Layer(nn.Module):
-    """A convolution with mirrored edges, then instance normalisation with given parameters."""
+    """A convolution with mirrored edges, then instance normalization with given parameters."""
 
     def __init__(self, inputs: int, channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         self.channels = channels
         pad = kernel // 2
-        # Without a bias, which the normalisation would take away again.
+        # Without a bias, which the normalization would take away again.
         self.convolution = nn.Conv2d(
             inputs, channels, kernel, stride, pad, padding_mode="reflect", bias=False
         )
 
     def forward(self, features: Tensor, parameters: Tensor) -> Tensor:
         """Features (N, C, H', W') of features (N, C', H, W) and parameters (N, 2 C)."""
-        return self.normalise(self.convolution(features), parameters)
+        return self.normalize(self.convolution(features), parameters)
 
-    def normalise(
+    def normalize(
         self, features: Tensor, parameters: Tensor, moments: "Moments | None" = None
     ) -> Tensor:
-        """Features normalised, scaled by 1 + the first C parameters, and shifted by the others.
+        """Features normalized, scaled by 1 + the first C parameters, and shifted by the others.
 
         Args:
             features: (N, C, H, W).

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from trompe.errors import UserError
-from trompe.runs.folder import RunFolder
 from trompe.runs.index import find_runs
 from trompe.runs.ranking import Value, by_protocol, differing
 from trompe.runs.resume import flatten
+from trompe.runs.run_folder import RunFolder
 
 # Keys of a config that say where or how it ran, not what was trained.
 _WHERE = {"paths", "logger", "name", "trainer"}

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from trompe.report.collect import Entry, config_diff, protocol_groups, seed_groups
 from trompe.report.pictures import embed_grids
-from trompe.runs.folder import replace_file
+from trompe.runs.run_folder import replace_file
 
 
 def write_page(

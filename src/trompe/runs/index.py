@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trompe.runs.folder import RunFolder
+from trompe.runs.run_folder import RunFolder
 
 
 def find_runs(path: Path) -> list[RunFolder]:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from trompe.runs.folder import RunFolder
+from trompe.runs.run_folder import RunFolder
 
 _SHARES = ("precision_", "recall_", "density_", "coverage_", "modes_")
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from trompe.runs.folder import RunFolder
+from trompe.runs.run_folder import RunFolder
 
 _MISSING: Any = object()
 

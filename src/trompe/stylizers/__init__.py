@@ -1,1 +1,1 @@
-"""What gives pictures a style: a trained run, or the optimisation of the picture itself."""
+"""What gives pictures a style: a trained run, or the optimization of the picture itself."""

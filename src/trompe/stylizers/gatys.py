@@ -1,4 +1,4 @@
-"""Optimisation of the picture itself: Gatys et al. 2016, "Image Style Transfer Using CNNs"."""
+"""Optimization of the picture itself: Gatys et al. 2016, "Image Style Transfer Using CNNs"."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,11 +13,11 @@ from trompe.engine.randomness import keyed_seed
 from trompe.errors import check_count
 from trompe.losses.perceptual import ChannelStatistics, total_variation
 from trompe.methods.style import Perception, StyleTarget
-from trompe.networks.perceptual import PerceptualNetwork
+from trompe.networks.perceptual_network import PerceptualNetwork
 
 
 class Gatys:
-    """No training: every picture is optimised, from the content on (sec. 2.3). See `Stylizer`.
+    """No training: every picture is optimized, from the content on (sec. 2.3). See `Stylizer`.
 
     A style is the Gram matrices and the channels' statistics of all style layers; a mix of styles
     is the mean of these.
@@ -25,8 +25,8 @@ class Gatys:
     Args:
         perceptual: the network in whose features content and style are compared.
         weights: of the losses: content, gram, statistics, total_variation.
-        optimizer: makes the optimiser from parameters: Adam, or L-BFGS as in the paper.
-        steps: of the optimiser.
+        optimizer: makes the optimizer from parameters: Adam, or L-BFGS as in the paper.
+        steps: of the optimizer.
         seed: of the few pixels by which pictures are moved before they are looked at.
 
     Raises:
@@ -50,7 +50,7 @@ class Gatys:
         self.make_optimizer = optimizer
         self.steps = steps
         self.seed = seed
-        self.name = f"optimisation, {steps} steps"
+        self.name = f"optimization, {steps} steps"
 
     def describe(self, style: Tensor) -> Tensor:
         """Gram matrix, means and deviations of layer after layer, in one row."""

@@ -1,4 +1,4 @@
-"""Stylising with a trained run."""
+"""Stylizing with a trained run."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from torch.nn.functional import pad
 from trompe.engine.hardware import cpu_has_bf16
 from trompe.errors import UserError, check_positive
 from trompe.methods.style import StyleTransfer
-from trompe.networks.tiling import stylise_in_tiles, tile_memory
+from trompe.networks.tiling import stylize_in_tiles, tile_memory
 from trompe.networks.transformer import StyleTransformer
-from trompe.runs.folder import open_run
-from trompe.sampling import find_checkpoint, load_method
+from trompe.runs.run_folder import open_run
+from trompe.tasks.sample import find_checkpoint, load_method
 
 _GIB = 2**30
 # The generators halve the resolution twice.
@@ -101,9 +101,9 @@ class Trained:
         with autocast_picture(self.device):
             try:
                 if tile is None:
-                    return self.method.stylise(content, parameters)
+                    return self.method.stylize(content, parameters)
                 generator: Any = self.method.generator_ema
-                return stylise_in_tiles(generator, content, parameters, tile).float()
+                return stylize_in_tiles(generator, content, parameters, tile).float()
             except (RuntimeError, MemoryError) as error:
                 if not isinstance(error, MemoryError) and "memory" not in str(error):
                     raise

@@ -162,7 +162,7 @@ class _SubmititJob:
         if not self._job.done():
             return None
         error = self._job.exception()
-        # A job that ended without a result was cancelled, timed out or lost its node.
+        # A job that ended without a result was canceled, timed out or lost its node.
         return -signal.SIGKILL if error is not None else self._job.result()
 
     def stop(self) -> None:

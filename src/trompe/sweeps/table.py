@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from trompe.sweeps.folder import state_name
+from trompe.sweeps.sweep_folder import state_name
 from trompe.sweeps.trial import Active
 from trompe.sweeps.worker import Worker
 

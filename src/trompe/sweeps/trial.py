@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from trompe.runs.folder import RunFolder
+from trompe.runs.run_folder import RunFolder
 from trompe.sweeps.launchers import Job
 
 Direction = Literal["minimize", "maximize"]

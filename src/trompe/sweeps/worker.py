@@ -10,10 +10,10 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from trompe.runs.folder import quoted
-from trompe.sweeps.folder import SweepFolder
+from trompe.runs.run_folder import quoted
 from trompe.sweeps.launchers import Ended, Job, Local, Submitit
 from trompe.sweeps.space import Space
+from trompe.sweeps.sweep_folder import SweepFolder
 from trompe.sweeps.trial import Active, Objective
 
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)

@@ -1,17 +1,17 @@
-"""Colour fields: soft blocks, bold shapes, and bands, on canvas."""
+"""Color fields: soft blocks, bold shapes, and bands, on canvas."""
 
 from itertools import pairwise
 
 import numpy as np
 
-from trompe.data.painting.colour import blend, palette, to_uint8
+from trompe.data.painting.color import blend, palette, to_uint8
 from trompe.data.painting.fields import along, direction, grid, level, noise, relief
 
 
 def blocks(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A few large areas of colour, with the dry brush and the weave of the canvas showing."""
-    colours = palette(rng, (0.25, 0.93))
-    ground, others = colours[rng.integers(6)], rng.permutation(colours)
+    """A few large areas of color, with the dry brush and the weave of the canvas showing."""
+    colors = palette(rng, (0.25, 0.93))
+    ground, others = colors[rng.integers(6)], rng.permutation(colors)
     picture = np.broadcast_to(ground, (size, size, 3))
     picture = picture * (1 + 0.08 * noise(rng, size, 3, 4))[..., None]
     areas, softness = _LAYOUTS[rng.integers(len(_LAYOUTS))](rng, size)

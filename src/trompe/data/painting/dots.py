@@ -1,30 +1,28 @@
-"""Pointillism: dots of unmixed colours that mix in the eye."""
+"""Pointillism: dots of unmixed colors that mix in the eye."""
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from trompe.data.painting.colour import palette, shade, to_uint8
+from trompe.data.painting.color import palette, shade, to_uint8
 from trompe.data.painting.fields import direction, motif, sample
 
 _SUPERSAMPLING = 3
 
 
 def dots(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Dots of the palette's own colours, the more of one, the nearer it is to what is painted."""
+    """Dots of the palette's own colors, the more of one, the nearer it is to what is painted."""
     side = size * _SUPERSAMPLING
-    colours = palette(rng, (0.25, 0.95))
-    painted = motif(rng, size, colours)
+    colors = palette(rng, (0.25, 0.95))
+    painted = motif(rng, size, colors)
     radius = rng.uniform(0.0075, 0.021)
     purity = rng.uniform(0.3, 0.75)
     flow = direction(rng, size)
-    canvas = Image.new(
-        "RGB", (side, side), tuple(to_uint8(colours[rng.choice((0, 5, 5))]).tolist())
-    )
+    canvas = Image.new("RGB", (side, side), tuple(to_uint8(colors[rng.choice((0, 5, 5))]).tolist()))
     draw = ImageDraw.Draw(canvas)
     for part, gap in ((1.25, 1.7), (0.85, 1.9), (0.6, 3.2)):
         x, y = _places(rng, gap * part * radius)
         wanted = sample(painted, x, y)
-        inks = shade(_unmixed(rng, wanted, colours, purity), rng, 0.05)
+        inks = shade(_unmixed(rng, wanted, colors, purity), rng, 0.05)
         radii = part * radius * side * rng.uniform(0.75, 1.2, len(x))
         _draw(draw, x * side, y * side, radii, to_uint8(inks), sample(flow, x, y))
     return np.asarray(canvas.reduce(_SUPERSAMPLING))
@@ -40,13 +38,13 @@ def _places(rng: np.random.Generator, gap: float) -> tuple[np.ndarray, np.ndarra
 
 
 def _unmixed(
-    rng: np.random.Generator, wanted: np.ndarray, colours: np.ndarray, purity: float
+    rng: np.random.Generator, wanted: np.ndarray, colors: np.ndarray, purity: float
 ) -> np.ndarray:
-    """Of each wanted colour (n, 3), one of the palette that is near, drawn at random."""
-    distance = np.linalg.norm(wanted[:, None] - colours, axis=-1)
+    """Of each wanted color (n, 3), one of the palette that is near, drawn at random."""
+    distance = np.linalg.norm(wanted[:, None] - colors, axis=-1)
     # Adding Gumbel noise to the logits draws from their softmax.
     chosen = (-distance * 6 + rng.gumbel(size=distance.shape)).argmax(1)
-    return purity * colours[chosen] + (1 - purity) * wanted
+    return purity * colors[chosen] + (1 - purity) * wanted
 
 
 def _draw(

@@ -1,17 +1,17 @@
 """Smooth random fields, what is painted, and the direction of the brush; all functions of a rng.
 
-Fields are float (side, side), or (side, side, 3) in [0, 1] for colours; lengths are in units of the
+Fields are float (side, side), or (side, side, 3) in [0, 1] for colors; lengths are in units of the
 picture's side, so that a picture looks the same at any size.
 """
 
 import numpy as np
 from PIL import Image
 
-from trompe.data.painting.colour import blend
+from trompe.data.painting.color import blend
 
 
 def grid(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates x, to the right, and y, downwards, of each pixel's centre, in [0, 1]."""
+    """Coordinates x, to the right, and y, downwards, of each pixel's center, in [0, 1]."""
     axis = (np.arange(side) + 0.5) / side
     return np.meshgrid(axis, axis)
 
@@ -39,9 +39,9 @@ def sample(field: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return field[np.clip((y * side).astype(np.int64), 0, side - 1), columns]
 
 
-def motif(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndarray:
-    """What is painted, (side, side, 3): clouds of colour, a landscape, or discs."""
-    return _MOTIFS[rng.integers(len(_MOTIFS))](rng, side, colours)
+def motif(rng: np.random.Generator, side: int, colors: np.ndarray) -> np.ndarray:
+    """What is painted, (side, side, 3): clouds of color, a landscape, or discs."""
+    return _MOTIFS[rng.integers(len(_MOTIFS))](rng, side, colors)
 
 
 def direction(rng: np.random.Generator, side: int) -> np.ndarray:
@@ -91,23 +91,23 @@ def relief(height: np.ndarray, azimuth: float) -> np.ndarray:
     return np.clip(light / (light.std() + 1e-9), -2.5, 2.5)
 
 
-def _clouds(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndarray:
+def _clouds(rng: np.random.Generator, side: int, colors: np.ndarray) -> np.ndarray:
     x, y = grid(side)
     cells = rng.uniform(1.5, 3.5)
     field, bend = noise(rng, side, cells, 3), rng.uniform(0.05, 0.25)
     warp = (noise(rng, side, cells), noise(rng, side, cells))
     warped = sample(field, x + bend * warp[0], y + bend * warp[1])
-    return blend(rng.permutation(colours), level(warped))
+    return blend(rng.permutation(colors), level(warped))
 
 
-def _landscape(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndarray:
+def _landscape(rng: np.random.Generator, side: int, colors: np.ndarray) -> np.ndarray:
     x, y = grid(side)
-    sky = rng.permutation(colours[2:])
+    sky = rng.permutation(colors[2:])
     haze = np.clip(y / 0.7 + 0.12 * noise(rng, side, 4, 2), 0, 1)
     picture = blend(sky[:2], haze)
     sun = np.hypot(x - rng.uniform(0.15, 0.85), y - rng.uniform(0.1, 0.4))
     glow = np.clip(1.5 - sun / rng.uniform(0.06, 0.16), 0, 1)[..., None]
-    picture = picture + glow * (colours[5] - picture)
+    picture = picture + glow * (colors[5] - picture)
     ridges = int(rng.integers(3, 7))
     tops = np.linspace(rng.uniform(0.3, 0.5), 0.95, ridges)
     order = rng.permutation(5)
@@ -115,18 +115,18 @@ def _landscape(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.n
         # One row of a noise field is the outline of a ridge.
         line = top + rng.uniform(0.02, 0.09) * noise(rng, side, rng.uniform(2, 5), 3)[side // 2]
         depth = np.clip((y - line) * 3 + 0.15 * noise(rng, side, 5, 2), 0, 1)
-        body = blend(colours[[order[i % 5], order[(i + 2) % 5]]], depth)
+        body = blend(colors[[order[i % 5], order[(i + 2) % 5]]], depth)
         picture = np.where((y > line)[..., None], body, picture)
     return picture
 
 
-def _discs(rng: np.random.Generator, side: int, colours: np.ndarray) -> np.ndarray:
+def _discs(rng: np.random.Generator, side: int, colors: np.ndarray) -> np.ndarray:
     x, y = grid(side)
-    picture = blend(rng.permutation(colours)[:3], level(noise(rng, side, 2.5, 2)))
+    picture = blend(rng.permutation(colors)[:3], level(noise(rng, side, 2.5, 2)))
     for _ in range(rng.integers(4, 14)):
         radius = rng.uniform(0.06, 0.28)
         distance = np.hypot(x - rng.uniform(0, 1), (y - rng.uniform(0, 1)) * rng.uniform(0.7, 1.4))
-        pair = colours[rng.permutation(6)[:2]]
+        pair = colors[rng.permutation(6)[:2]]
         rings = 0.5 + 0.5 * np.cos(distance / radius * np.pi * rng.integers(1, 4))
         picture = np.where((distance < radius)[..., None], blend(pair, rings), picture)
     return picture

@@ -1,10 +1,10 @@
-"""Stained glass: cells of one colour each, between dark leads."""
+"""Stained glass: cells of one color each, between dark leads."""
 
 import numpy as np
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from trompe.data.painting.colour import palette, shade, to_uint8
+from trompe.data.painting.color import palette, shade, to_uint8
 from trompe.data.painting.fields import grid, motif, noise, sample
 
 _SUPERSAMPLING = 2
@@ -16,8 +16,8 @@ def glass(rng: np.random.Generator, size: int) -> np.ndarray:
     painted = motif(rng, size, palette(rng, (0.38, 0.95)))
     seeds = _rose(rng) if rng.random() < 0.35 else _scattered(rng)
     inks = shade(sample(painted, seeds[:, 0], seeds[:, 1]), rng, 0.1)
-    grey = inks.mean(1, keepdims=True)
-    inks = np.clip(grey + rng.uniform(1.15, 1.6) * (inks - grey), 0, 1)
+    gray = inks.mean(1, keepdims=True)
+    inks = np.clip(gray + rng.uniform(1.15, 1.6) * (inks - gray), 0, 1)
     # Stretched and bent, cells become shards or petals.
     x, y = grid(side)
     bend = rng.choice((0, 0.015, 0.03))
@@ -52,15 +52,15 @@ def _scattered(rng: np.random.Generator) -> np.ndarray:
 
 
 def _rose(rng: np.random.Generator) -> np.ndarray:
-    """Points on rings around a centre."""
-    centre = rng.uniform(0.3, 0.7, 2)
+    """Points on rings around a center."""
+    center = rng.uniform(0.3, 0.7, 2)
     rings, petals = int(rng.integers(5, 10)), int(rng.integers(5, 9))
-    points = [centre[None]]
+    points = [center[None]]
     for ring in range(1, 2 * rings):
         radius = ring / rings * 0.85
         count = petals * (1 + ring // 2)
         turn = 2 * np.pi * (np.arange(count) + 0.5 * (ring % 2)) / count
         wobble = 1 + rng.uniform(-0.02, 0.02, count)
         offsets = np.stack([np.cos(turn), np.sin(turn)], -1) * (radius * wobble)[:, None]
-        points.append(centre + offsets)
+        points.append(center + offsets)
     return np.concatenate(points)

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from trompe.data.painting.colour import luminance, palette, to_uint8
+from trompe.data.painting.color import luminance, palette, to_uint8
 from trompe.data.painting.fields import grid, motif, noise
 
 _SUPERSAMPLING = 3
@@ -12,15 +12,15 @@ _SUPERSAMPLING = 3
 def hatching(rng: np.random.Generator, size: int) -> np.ndarray:
     """Lines in inks on tinted paper, the thicker, the darker what they show."""
     side = size * _SUPERSAMPLING
-    colours = palette(rng, (0.2, 0.94))
-    painted = motif(rng, size, colours)
+    colors = palette(rng, (0.2, 0.94))
+    painted = motif(rng, size, colors)
     painted = np.asarray(Image.fromarray(to_uint8(painted)).resize((side, side))) / 255
     dark = _darkness(luminance(painted)) ** rng.uniform(1.0, 1.6)
-    picture = _paper(rng, side, painted, colours)
+    picture = _paper(rng, side, painted, colors)
     spacing = rng.uniform(0.012, 0.03)
     slant = rng.uniform(0, np.pi)
     sweep = rng.uniform(0, 0.06) * noise(rng, side, rng.uniform(1.5, 3))
-    inks = colours[[int(rng.integers(0, 2)), *rng.permutation(4)[:2]]]
+    inks = colors[[int(rng.integers(0, 2)), *rng.permutation(4)[:2]]]
     crossing = rng.uniform(0.5, 1.4)
     for i, ink in enumerate(inks):
         # Each further direction only where it is darker.
@@ -40,10 +40,10 @@ def _darkness(light: np.ndarray) -> np.ndarray:
 
 
 def _paper(
-    rng: np.random.Generator, side: int, painted: np.ndarray, colours: np.ndarray
+    rng: np.random.Generator, side: int, painted: np.ndarray, colors: np.ndarray
 ) -> np.ndarray:
-    """Plain paper, or a wash of flat colours as in a woodcut."""
-    paper = np.broadcast_to(0.25 * colours[5] + 0.72, painted.shape)
+    """Plain paper, or a wash of flat colors as in a woodcut."""
+    paper = np.broadcast_to(0.25 * colors[5] + 0.72, painted.shape)
     if rng.random() < 0.75:
         paper = paper + rng.uniform(0.5, 0.95) * (0.2 + 0.8 * painted - paper)
     grain = 0.02 * noise(rng, side, 8, 4) + 0.015 * rng.standard_normal((side, side))

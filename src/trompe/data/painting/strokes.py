@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from trompe.data.painting.colour import blend, palette, shade, to_uint8
+from trompe.data.painting.color import blend, palette, shade, to_uint8
 from trompe.data.painting.fields import along, direction, motif, noise, relief, sample
 
 # Drawn this many times larger and then shrunk, for smooth edges.
@@ -14,11 +14,11 @@ _POINTS = 6
 
 def strokes(rng: np.random.Generator, size: int) -> np.ndarray:
     """Layers of curved strokes, from coarse to fine, with the relief of thick paint."""
-    colours = palette(rng)
-    painted, angle = motif(rng, size, colours), direction(rng, size)
+    colors = palette(rng)
+    painted, angle = motif(rng, size, colors), direction(rng, size)
     width, aspect = rng.uniform(0.025, 0.06), rng.uniform(3, 7)
     variety = rng.uniform(0.05, 0.1)
-    ground = blend(colours[rng.permutation(6)[:2]], 0.5 + 0.3 * np.tanh(noise(rng, size, 2)))
+    ground = blend(colors[rng.permutation(6)[:2]], 0.5 + 0.3 * np.tanh(noise(rng, size, 2)))
     canvas = Image.fromarray(to_uint8(ground)).resize((size * _SUPERSAMPLING,) * 2)
     draw = ImageDraw.Draw(canvas)
     for part, coverage in ((1.0, 2.4), (0.55, 1.6), (0.3, 0.6)):

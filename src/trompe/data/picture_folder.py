@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 
 from trompe.data.files import Directory, Files, OneFile, ZipArchive
-from trompe.data.images import ImageData
+from trompe.data.image_data import ImageData
 from trompe.data.source import Source
 from trompe.errors import UserError
 
-# Kinds that Pillow recognises, but decodes with help from outside (a PostScript interpreter,
+# Kinds that Pillow recognizes, but decodes with help from outside (a PostScript interpreter,
 # a handler of the application's) or not at all.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 # Class of pictures that are in no folder.

@@ -19,8 +19,8 @@ from trompe.engine.clock import Clock
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError, check_count, check_positive
 from trompe.images import make_grid, save_animation, save_grid, save_picture, to_picture, to_uint8
-from trompe.methods.base import Method
-from trompe.runs.folder import RunFolder, open_run
+from trompe.methods.method import Method
+from trompe.runs.run_folder import RunFolder, open_run
 
 # The files that `sample` writes into its folder.
 _SAMPLES = re.compile(r"images/\d{4,}\.png|grid\.png|interpolation\.(png|gif)")

@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from trompe.errors import UserError, check_positive
 from trompe.images import save_animation, save_grid, save_picture, to_picture, to_uint8
-from trompe.stylizers.base import Stylizer
-from trompe.stylizers.pictures import Picture, find_pictures, name_targets, read, read_frames
+from trompe.stylizers.picture_files import Picture, find_pictures, name_targets, read, read_frames
+from trompe.stylizers.stylizer import Stylizer
 
-# ITU-R BT.601: RGB to brightness and two differences of colour.
+# ITU-R BT.601: RGB to brightness and two differences of color.
 _TO_YIQ = torch.tensor(
     [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]]
 )
@@ -104,7 +104,7 @@ def write(
         frame = frame.to(stylizer.device)
         picture = stylizer.render(frame, code, cfg.strength)
         if cfg.preserve_color:
-            picture = with_colours(picture, frame)
+            picture = with_colors(picture, frame)
         made.append(to_picture(to_uint8(picture)[0].cpu()))
         durations.append(shown)
         progress.update()
@@ -130,14 +130,14 @@ def mix(codes: Tensor, weights: Sequence[float]) -> Tensor:
     return (shares / shares.sum())[None] @ codes
 
 
-def with_colours(picture: Tensor, content: Tensor) -> Tensor:
-    """The brightness of one picture with the colours of another, both (1, 3, H, W) in [-1, 1].
+def with_colors(picture: Tensor, content: Tensor) -> Tensor:
+    """The brightness of one picture with the colors of another, both (1, 3, H, W) in [-1, 1].
 
     Gatys et al. 2017, https://arxiv.org/abs/1611.07865, sec. 5.2: luminance-only transfer, by YIQ.
     """
     matrix = _TO_YIQ.to(picture.device)
-    brightness, colours = (torch.einsum("ij,njhw->nihw", matrix, x) for x in (picture, content))
-    joined = torch.cat([brightness[:, :1], colours[:, 1:]], 1)
+    brightness, colors = (torch.einsum("ij,njhw->nihw", matrix, x) for x in (picture, content))
+    joined = torch.cat([brightness[:, :1], colors[:, 1:]], 1)
     return torch.einsum("ij,njhw->nihw", matrix.inverse(), joined).clamp(-1, 1)
 
 

@@ -10,11 +10,11 @@ import torch
 from PIL import Image, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 
-from trompe.data.folder import is_picture
-from trompe.data.picture import convert, to_picture
+from trompe.data.conversion import convert, to_picture
+from trompe.data.picture_folder import is_picture
 from trompe.errors import UserError
 from trompe.images import to_signed
-from trompe.networks.perceptual import MINIMUM_SIDE
+from trompe.networks.perceptual_network import MINIMUM_SIDE
 
 _FRAME_MS = 100  # where an animation does not say how long a frame is shown
 

@@ -10,7 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from PIL import Image
 
-from trompe.sweeps.folder import SweepFolder
+from trompe.sweeps.sweep_folder import SweepFolder
 from trompe.sweeps.table import best_trials, show
 
 _SHOWN = 6  # trials whose pictures are drawn, evenly over the first objective

@@ -38,15 +38,15 @@ def to_picture(image: Image.Image | np.ndarray) -> Image.Image:
 def to_array(
     picture: Image.Image, resolution: int, channels: int, resize_filter: str
 ) -> np.ndarray:
-    """Crop the centre square, convert the colours, and resize.
+    """Crop the center square, convert the colors, and resize.
 
     Pillow's filters are antialiased: they widen when they shrink an image. Transparent pixels show
-    white, colours become grey by ITU-R BT.601, 16-bit greys keep their upper 8 bits.
+    white, colors become gray by ITU-R BT.601, 16-bit grays keep their upper 8 bits.
 
     Args:
         picture: a Pillow image of any mode.
         resolution: side of the result, pixels.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (gray) or 3 (RGB).
         resize_filter: one of `resize_filters()`.
 
     Returns:
@@ -70,8 +70,8 @@ def convert(picture: Image.Image, mode: str) -> Image.Image:
         return picture
     if picture.mode == "I" or picture.mode.startswith("I;16"):
         # Pillow's own conversion would cut off at 255.
-        grey = np.clip(np.asarray(picture).astype(np.int64), 0, 65535) >> 8
-        picture = Image.fromarray(grey.astype(np.uint8))
+        gray = np.clip(np.asarray(picture).astype(np.int64), 0, 65535) >> 8
+        picture = Image.fromarray(gray.astype(np.uint8))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from trompe.engine.checkpoint import load_checkpoint
 from trompe.engine.clock import Clock
 from trompe.errors import UserError
-from trompe.runs.folder import RunFolder, new_run_path, open_run
 from trompe.runs.resume import apply_change, differing_keys, find_unfinished, is_free
+from trompe.runs.run_folder import RunFolder, new_run_path, open_run
 
 SESSION_KEYS = ("run", "resume", "fresh")  # say what to work on; no part of an experiment
 

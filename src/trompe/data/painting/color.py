@@ -2,9 +2,9 @@
 
 import numpy as np
 
-# Hues in degrees from the palette's main one; the first colours of each are the most frequent.
+# Hues in degrees from the palette's main one; the first colors of each are the most frequent.
 _HARMONIES = (
-    (0, 25, -25, 50, -50, 180),  # neighbours and one opposite
+    (0, 25, -25, 50, -50, 180),  # neighbors and one opposite
     (0, 180, 15, 195, -15, 165),  # two opposites
     (0, 120, 240, 15, 135, 255),  # a triad
     (0, 150, 210, 20, 170, 190),  # split opposites
@@ -29,32 +29,32 @@ _TO_LINEAR = np.array(
 
 
 def palette(rng: np.random.Generator, lightness: tuple[float, float] = (0.25, 0.93)) -> np.ndarray:
-    """Six colours, from dark to light, float (6, 3) sRGB in [0, 1].
+    """Six colors, from dark to light, float (6, 3) sRGB in [0, 1].
 
     Args:
-        rng: what the colours are drawn from.
-        lightness: of the darkest and the lightest colour, OKLab's L, in [0, 1].
+        rng: what the colors are drawn from.
+        lightness: of the darkest and the lightest color, OKLab's L, in [0, 1].
     """
     hues = rng.uniform(0, 360) + np.array(_HARMONIES[rng.integers(len(_HARMONIES))])
     hues = rng.permutation(hues + rng.normal(0, 6, 6))
     level = np.linspace(*lightness, 6) + rng.uniform(-0.04, 0.04, 6)
-    # Very dark and very light colours cannot be as vivid as those between.
+    # Very dark and very light colors cannot be as vivid as those between.
     chroma = rng.uniform(0.12, 0.23) * np.clip(1.15 - 1.5 * np.abs(level - 0.6), 0.25, 1)
     chroma = chroma * rng.uniform(0.75, 1.15, 6)
-    return np.array([_vivid(*colour) for colour in zip(level, chroma, hues, strict=True)])
+    return np.array([_vivid(*color) for color in zip(level, chroma, hues, strict=True)])
 
 
-def shade(colours: np.ndarray, rng: np.random.Generator, amount: float) -> np.ndarray:
-    """Colours (n, 3) in [0, 1], each a little lighter or darker and a little off its hue."""
-    lighter = rng.normal(0, amount, (len(colours), 1))
-    off = rng.normal(0, 0.6 * amount, (len(colours), 3))
-    return np.clip(colours + lighter + off, 0, 1)
+def shade(colors: np.ndarray, rng: np.random.Generator, amount: float) -> np.ndarray:
+    """Colors (n, 3) in [0, 1], each a little lighter or darker and a little off its hue."""
+    lighter = rng.normal(0, amount, (len(colors), 1))
+    off = rng.normal(0, 0.6 * amount, (len(colors), 3))
+    return np.clip(colors + lighter + off, 0, 1)
 
 
-def blend(colours: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Colours (n, 3) interpolated at positions (...) in [0, 1]: float (..., 3)."""
-    at = np.linspace(0, 1, len(colours))
-    return np.stack([np.interp(position, at, channel) for channel in colours.T], -1)
+def blend(colors: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Colors (n, 3) interpolated at positions (...) in [0, 1]: float (..., 3)."""
+    at = np.linspace(0, 1, len(colors))
+    return np.stack([np.interp(position, at, channel) for channel in colors.T], -1)
 
 
 def luminance(picture: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ def to_uint8(picture: np.ndarray) -> np.ndarray:
 
 
 def _vivid(level: float, chroma: float, hue: float) -> np.ndarray:
-    """The colour of OKLCH, or the most vivid of its lightness and hue that sRGB can show."""
+    """The color of OKLCH, or the most vivid of its lightness and hue that sRGB can show."""
     angle = np.deg2rad(hue)
     for part in np.linspace(1, 0, 21):
         lab = np.array([level, part * chroma * np.cos(angle), part * chroma * np.sin(angle)])

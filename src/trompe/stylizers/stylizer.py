@@ -1,4 +1,4 @@
-"""What `trompe stylize` asks of whatever it stylises with."""
+"""What `trompe stylize` asks of whatever it stylizes with."""
 
 from typing import Protocol
 

@@ -24,13 +24,13 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from trompe.errors import UserError, check_count, check_positive
-from trompe.runs.folder import quoted, utc_now
 from trompe.runs.provenance import command_line, describe_code
+from trompe.runs.run_folder import quoted, utc_now
 from trompe.sweeps.arguments import first_key
-from trompe.sweeps.folder import SweepFolder, new_sweep_path
-from trompe.sweeps.picture import draw_pareto
+from trompe.sweeps.front import draw_pareto
 from trompe.sweeps.samplers import Grid
 from trompe.sweeps.space import Space, parse_space
+from trompe.sweeps.sweep_folder import SweepFolder, new_sweep_path
 from trompe.sweeps.table import SweepTable, best_trials, show
 from trompe.sweeps.trial import Objective
 from trompe.sweeps.worker import Settings, Worker

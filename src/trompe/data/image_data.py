@@ -28,8 +28,8 @@ class ImageData(TrainingData):
     Works without a Trainer too: `setup` is all that is needed, and is called when it was not.
 
     Args:
-        resolution: side of the images in pixels; they are cropped to their centre square.
-        channels: 1 (grey) or 3 (RGB).
+        resolution: side of the images in pixels; they are cropped to their center square.
+        channels: 1 (gray) or 3 (RGB).
         cache_dir: folder for the decoded images, ``~`` is the home folder.
         resize_filter: name of Pillow's filter.
         validation_fraction: share of the images that is never trained on, in [0, 1).

@@ -10,17 +10,17 @@ from torch.optim import Optimizer
 from trompe.engine.clock import Clock
 from trompe.engine.ema import ema_decay, update_ema
 from trompe.losses.adversarial import load_pair
-from trompe.methods.base import Method
+from trompe.methods.method import Method
 
 
 class Adversarial(Method):
-    """A generator, its average, and a discriminator, each with an optimiser of its own.
+    """A generator, its average, and a discriminator, each with an optimizer of its own.
 
     Args:
         generator: makes images.
         discriminator: images to logits.
         loss: name of a pair of functions in `trompe.losses.adversarial`, or a dotted path.
-        optimizer: makes an optimiser from parameters and `lr`.
+        optimizer: makes an optimizer from parameters and `lr`.
         generator_lr: learning rate of the generator.
         discriminator_lr: learning rate of the discriminator.
         ema_half_life_kimg: half-life of the averaged generator, thousands of images.

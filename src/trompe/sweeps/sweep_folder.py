@@ -20,8 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from trompe.errors import UserError
-from trompe.runs.folder import RunFolder, replace_file
 from trompe.runs.index import find_runs
+from trompe.runs.run_folder import RunFolder, replace_file
 
 _FILES = {"sqlite": "study.db", "journal": "study.log"}
 

@@ -11,7 +11,7 @@ class StyleDiscriminator(nn.Module):
 
     Isola et al. 2017, https://arxiv.org/abs/1611.07004, sec. 3.2.2 and 6.1.2 for the 70 x 70 patch
     network (three layers of stride 2), Wang et al. 2018, https://arxiv.org/abs/1711.11585, sec. 3.2
-    for the scales, Miyato et al. 2018, https://arxiv.org/abs/1802.05957 for spectral normalisation,
+    for the scales, Miyato et al. 2018, https://arxiv.org/abs/1802.05957 for spectral normalization,
     Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637, eq. 3 for conditioning by projection.
 
     Args:

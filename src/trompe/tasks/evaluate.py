@@ -17,13 +17,13 @@ from tqdm import tqdm
 from trompe.callbacks.evaluation import BLOCK
 from trompe.callbacks.evaluation import evaluate as evaluate_method
 from trompe.command import config_dir
-from trompe.data.folder import FolderSource
-from trompe.data.images import ImageData
+from trompe.data.image_data import ImageData
+from trompe.data.picture_folder import FolderSource
 from trompe.errors import UserError
-from trompe.metrics.base import Comparison
+from trompe.metrics.comparison import Comparison
 from trompe.metrics.score import Score
-from trompe.runs.folder import open_run, utc_now
-from trompe.sampling import find_checkpoint, load_method
+from trompe.runs.run_folder import open_run, utc_now
+from trompe.tasks.sample import find_checkpoint, load_method
 
 # Half of a normal distribution's central 95 %, in standard errors.
 _HALF_INTERVAL = 1.96
@@ -136,7 +136,7 @@ def open_images(key: str, spec: str, options: Mapping[str, Any]) -> ImageData:
 
 
 def _sizes(key: str, spec: str) -> dict[str, int]:
-    """The one size of all pictures, and whether they are grey or in colour."""
+    """The one size of all pictures, and whether they are gray or in color."""
     source = FolderSource(spec)
     found: Counter[tuple[int, int]] = Counter()
     modes = set()
@@ -153,8 +153,8 @@ def _sizes(key: str, spec: str) -> dict[str, int]:
         raise UserError(f"{key}={spec} has pictures of {len(found)} sizes ({sizes}): make them one")
     if width != height:
         raise UserError(f"{key}={spec} has pictures of {width}x{height} px: make them square")
-    grey = all(mode in ("1", "L", "I", "I;16", "F") for mode in modes)
-    return {"resolution": width, "channels": 1 if grey else 3}
+    gray = all(mode in ("1", "L", "I", "I;16", "F") for mode in modes)
+    return {"resolution": width, "channels": 1 if gray else 3}
 
 
 def make_card(
