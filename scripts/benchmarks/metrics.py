@@ -14,9 +14,9 @@ from torch import Tensor
 
 from benchmarks.ratio import median_ratio, take_turns
 from benchmarks.train import BareOptimizers, RandomImages, make_method, make_trainer_config
-from trompe.callbacks.evaluation import evaluate
 from trompe.command import config_dir
 from trompe.engine.clock import Clock
+from trompe.metrics.evaluation import evaluate
 from trompe.metrics.features import EfficientNetLite0
 from trompe.metrics.frechet import distance_of_moments, fit_gaussian
 
@@ -97,7 +97,7 @@ def tracking() -> bool:
     def train() -> None:
         for batch in batches:
             bare.step(batch)
-        method.end_tick()
+        method.means.read()
 
     data = instantiate(config["data"], _convert_="all")
     data.setup()
@@ -109,7 +109,7 @@ def tracking() -> bool:
     seconds = take_turns({"train": train, "evaluate": lambda: evaluate(method, metrics, data)}, 3)
     step = statistics.median(seconds["train"]) / steps
     each = statistics.median(seconds["evaluate"])
-    kimg, every = config["kimg"], config["callbacks"]["evaluation"]["every_kimg"]
+    kimg, every = config["kimg"], config["evaluation"]["every_kimg"]
     training = kimg * 1000 / size * step
     measuring = prepare + kimg / every * each
     share = measuring / (training + measuring)

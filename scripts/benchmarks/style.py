@@ -80,7 +80,7 @@ def training(rounds: int) -> bool:
         def run() -> None:
             for _ in range(STEPS):
                 bare.step(batch)
-            method.end_tick()
+            method.means.read()
 
         return run
 

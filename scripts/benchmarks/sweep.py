@@ -16,7 +16,7 @@ RUN = [
     "experiment=dcgan_demo",
     "kimg=0.256",
     "tick_kimg=0.128",
-    "callbacks.evaluation.every_kimg=0.128",
+    "evaluation.every_kimg=0.128",
     "metrics=[random_conv]",
     "logger=[]",
 ]

@@ -29,17 +29,18 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from benchmarks.ratio import median_ratio
-from trompe.callbacks.checkpoint import TickCheckpoint
 from trompe.callbacks.progress import Progress
-from trompe.callbacks.record import BeginRecord, Record
 from trompe.command import config_dir
 from trompe.data.image_data import Batch
 from trompe.engine.checkpoint import AtomicCheckpointIO
 from trompe.engine.clock import Clock
 from trompe.engine.hardware import keep_freed_memory, resolve_trainer
 from trompe.loggers.csv_file import CSVFile
+from trompe.metrics.evaluation import Evaluation
 from trompe.runs.run_folder import RunFolder
-from trompe.tasks.train import quiet_lightning
+from trompe.training.best import Best
+from trompe.training.lightning import quiet_lightning
+from trompe.training.tick import Tick
 
 RESOLUTION, BATCH = 64, 64
 
@@ -163,11 +164,14 @@ class Pace(pl.Callback):
         self.start = time.perf_counter()
 
 
-class Stop(TickCheckpoint):
-    """The tick's checkpoint, after which the tick is over."""
+class Stop(Tick):
+    """The end of the tick, after which it is over."""
 
-    def __init__(self, run: RunFolder, config: dict[str, Any], pace: Pace) -> None:
-        super().__init__(run, config, {}, monitor=None, mode="auto")
+    def __init__(
+        self, run: RunFolder, config: dict[str, Any], trackers: dict[str, Any], pace: Pace
+    ) -> None:
+        nothing = Evaluation({}, every_kimg=1)
+        super().__init__(run, config, nothing, None, Best({}, None, "auto"), trackers)
         self.pace = pace
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -187,7 +191,7 @@ def run_bare(turns: Connection, steps: int, rounds: int) -> None:
     def block() -> None:
         for batch in data:
             bare.step(batch)
-        method.end_tick()
+        method.means.read()
 
     take_turns(turns, rounds, block)
 
@@ -202,14 +206,13 @@ def run_trainer(turns: Connection, steps: int, rounds: int) -> None:
         run.create(config, [], {})
         tracker = CSVFile(project="benchmark", run_name="run", save_dir=str(run.path))
         pace = Pace(turns)
-        stop = Stop(run, config, pace)
+        stop = Stop(run, config, {"csv": tracker}, pace)
         clock = Clock(rounds * steps * BATCH / 1000, steps * BATCH / 1000, BATCH)
-        record = Record(run, config, {"csv": tracker})
         trainer = pl.Trainer(
             **trainer_config,
             max_epochs=clock.ticks,
             plugins=[AtomicCheckpointIO()],
-            callbacks=[pace, BeginRecord(run), Progress(), record, stop],
+            callbacks=[pace, Progress(), stop],
             logger=[tracker],
             default_root_dir=run.path,
             log_every_n_steps=0,

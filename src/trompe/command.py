@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -16,6 +16,13 @@ def config_dir() -> str:
     packaged = _PACKAGE / "conf"
     return str(packaged if packaged.is_dir() else _PACKAGE.parents[1] / "conf")
 
+
+def _times(a: float, b: float) -> float:
+    return a * b
+
+
+# In a config, ${times:0.5,${kimg}} is half the budget.
+OmegaConf.register_new_resolver("times", _times, replace=True)
 
 Task = Callable[[DictConfig], object]
 

@@ -99,6 +99,7 @@ def test_a_missing_run_is_one_line(trompe: Trompe) -> None:
 SCRIPT = """
 import json, sys, torch
 from trompe.metrics.feature_comparison import FeatureComparison
+from trompe.methods.capabilities import Images
 from trompe.metrics.features import RandomConv
 from tests.unit.test_frechet import Photographs, images
 rank, world, store = int(sys.argv[1]), int(sys.argv[2]), f"file://{sys.argv[3]}"
@@ -108,7 +109,7 @@ metric = FeatureComparison(RandomConv(dim=16), ["fd", "kd", "precision", "covera
 metric.prepare(Photographs(some=images(300, 16, seed=1)))
 # With blocks of 512 there are two of them, so that a third process has none.
 for numbers in torch.arange(1003).split(512)[rank::world]:
-    metric.update(some[numbers], numbers)
+    metric.update(Images(some[numbers]), numbers)
 print(json.dumps({name: score.value for name, score in metric.compute().items()}))
 """
 

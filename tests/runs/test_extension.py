@@ -6,6 +6,7 @@ MODULE = '''
 import torch
 from torch import Tensor, nn
 
+from trompe.engine.randomness import Draws
 from trompe.methods.gan import GAN
 
 
@@ -34,9 +35,9 @@ class NoisyGAN(GAN):
         super().__init__(**common)
         self.noise = noise
 
-    def discriminate(self, images: Tensor, purpose: str) -> Tensor:
-        noise = self.draw(f"noise {purpose}", *images.shape[1:])
-        return super().discriminate(images + self.noise * noise, purpose)
+    def discriminate(self, images: Tensor, purpose: str, draws: Draws) -> Tensor:
+        noise = draws.normal(f"noise {purpose}", *images.shape[1:])
+        return super().discriminate(images + self.noise * noise, purpose, draws)
 '''
 YAML = """
 defaults:

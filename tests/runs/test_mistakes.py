@@ -15,15 +15,16 @@ from trompe.command import config_dir
 from trompe.errors import UserError
 from trompe.runs.run_folder import RunFolder
 from trompe.tasks.sample import sample
-from trompe.tasks.train import recorded, train
+from trompe.tasks.train import train
+from trompe.training.recorded import recorded
 
 
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("callbacks.evaluation.every_kimg=0", "every_kimg=0 must be a number above 0"),
-        ("callbacks.samples.count=0", "samples.count=0 must be a whole number of at least 1"),
-        ("callbacks.samples.every_kimg=-1", "must be a number above 0"),
+        ("evaluation.every_kimg=0", "every_kimg=0 must be a number above 0"),
+        ("samples.count=0", "samples.count=0 must be a whole number of at least 1"),
+        ("samples.every_kimg=-1", "must be a number above 0"),
         ("model.discriminator_steps=0", "discriminator_steps=0 must be a whole number"),
         ("metrics.random_conv.n_images=1", "n_images=1 must be a whole number of at least 2"),
         ("model.optimizer.lr=-1", "model.optimizer: Invalid learning rate"),

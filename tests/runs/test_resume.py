@@ -98,7 +98,7 @@ def test_resuming_without_a_checkpoint_or_folder(trompe: Trompe) -> None:
     trompe("train", *TINY, *FAMILIES["mlp_gan"], "kimg=0.048")
     run = trompe.runs()[-1]
     run.last_checkpoint.unlink()
-    assert "has no checkpoint to go on from" in trompe.fails("train", f"run={run.path}")
+    assert "has no checkpoint to resume from" in trompe.fails("train", f"run={run.path}")
     assert "no run folder at" in trompe.fails("train", f"run={run.path}x")
     assert "not a run folder" in trompe.fails("train", f"run={run.path.parent}")
 

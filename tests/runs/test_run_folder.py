@@ -36,7 +36,7 @@ def test_a_run_folder_is_complete(trompe: Trompe) -> None:
     assert facts["best"]["value"] == best
     assert facts["protocols"]["fd_random_conv"]["n_images"] == 40
     grids = sorted(p.name for p in (run.path / "samples").iterdir())
-    assert grids == ["00000.096.png", "00000.192.png", "real.png"]
+    assert grids == [*(f"00000.{n}.png" for n in ("000", "048", "096", "192")), "real.png"]
     assert not [p for p in run.path.rglob("*") if "tmp" in p.name]
     checkpoint = load(run.last_checkpoint)
     assert checkpoint["config"] == config

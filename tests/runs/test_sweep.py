@@ -16,7 +16,7 @@ from trompe.sweeps.front import draw_pareto
 from trompe.sweeps.sweep_folder import SweepFolder
 
 TINY_GAN = ["model=dcgan", "model.generator.width=8", "model.discriminator.width=8", *TINY]
-EVERY_TICK = ["callbacks.evaluation.every_kimg=0.048", "callbacks.samples.every_kimg=9.6"]
+EVERY_TICK = ["evaluation.every_kimg=0.048", "samples.every_kimg=9.6"]
 PLANTED = f"launcher.command=[{sys.executable},{Path(__file__).with_name('planted.py')}]"
 # Seven bad learning rates after five good ones: what a pruner can save is known.
 RATES = "model.optimizer.lr=1e-3,2e-3,5e-4,3e-3,3e-4,1e-1,1e-5,2e-1,5e-6,5e-2,2e-5,1e-6"

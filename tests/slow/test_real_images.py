@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from trompe.data.picture_folder import ImageFolder
+from trompe.methods.capabilities import Images
 from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import EfficientNetLite0
 
@@ -57,7 +58,7 @@ def measure(data: ImageFolder) -> Callable[[Tensor], dict[str, float]]:
 
     def measured(images: Tensor) -> dict[str, float]:
         metric.reset()
-        metric.update(images, torch.arange(COUNT))
+        metric.update(Images(images), torch.arange(COUNT))
         return {k.removesuffix("_efflite0"): s.value for k, s in metric.compute().items()}
 
     return measured

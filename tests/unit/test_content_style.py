@@ -18,6 +18,7 @@ from trompe.data.crops import cut, draw_crops
 from trompe.data.loader import TickLoader
 from trompe.data.painter import PaintedSource
 from trompe.engine.clock import Clock
+from trompe.engine.share import Share
 from trompe.errors import UserError
 
 
@@ -58,7 +59,7 @@ def test_batches_hold_pairs(textured: ContentStyleData) -> None:
 
 def test_shares_make_up_the_batch_of_one_process(textured: ContentStyleData) -> None:
     alone = ticks(textured, 1, 0, 5)
-    shares = [list(TickLoader(textured, Clock(1, 0.04, 8), 1, rank, 2)) for rank in (0, 1)]
+    shares = [list(TickLoader(textured, Clock(1, 0.04, 8), 1, Share(rank, 2))) for rank in (0, 1)]
     both = joined([joined(list(pair)) for pair in zip(*shares, strict=True)])
     assert len(alone.content) == 40 and same(both, alone)
 
@@ -228,7 +229,7 @@ class Recorder(pl.LightningModule):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.clock, self.seed = clock, 1
+        self.clock, self.seed, self.share = clock, 1, Share()
         self.batches: list[StyleBatch] = []
         self.weight = torch.nn.Parameter(torch.zeros(1))
 

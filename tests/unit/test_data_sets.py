@@ -22,6 +22,7 @@ from trompe.data.shapes import COLORS, KINDS, Shapes
 from trompe.data.stream import IndexStream
 from trompe.data.torchvision_set import TorchvisionSet
 from trompe.engine.clock import Clock
+from trompe.engine.share import Share
 from trompe.errors import UserError
 
 
@@ -247,7 +248,7 @@ class Recorder(pl.LightningModule):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.clock, self.seed = clock, 1
+        self.clock, self.seed, self.share = clock, 1, Share()
         self.batches: list[Batch] = []
         self.weight = torch.nn.Parameter(torch.zeros(1))
 

@@ -20,7 +20,7 @@ from trompe.engine.ema import ema_decay, update_ema
 from trompe.engine.hardware import resolve_trainer
 from trompe.engine.interrupt import catch_signals
 from trompe.engine.randomness import keyed_generator, keyed_seed
-from trompe.engine.tick_means import TickAverages
+from trompe.engine.tick_means import TickMeans
 from trompe.errors import UserError
 
 
@@ -76,16 +76,19 @@ def test_keyed_seeds_depend_on_every_part_and_nothing_else() -> None:
 
 
 def test_averages_and_the_first_bad_value() -> None:
-    averages = TickAverages()
+    averages = TickMeans()
     averages.add("a", torch.tensor(1.0), 0)
     averages.add("a", torch.tensor([2.0, 4.0]), 64)
     averages.add("b", torch.tensor(5.0), 64)
-    assert averages.read() == ({"a": 2.0, "b": 5.0}, None)
-    assert averages.read() == ({}, None)
+    assert averages.read() == ({"a": 2.0, "b": 5.0}, {}, None)
+    assert averages.read() == ({}, {}, None)
     averages.add("a", torch.tensor(1.0), 128)
     averages.add("a", torch.tensor(math.nan), 192)
     averages.add("b", torch.tensor(math.inf), 256)
-    assert averages.read()[1] == 192
+    averages.add_values("c", torch.tensor([1.0, 3.0]), 320)
+    read = averages.read()
+    assert read.bad_images == 192 and read.means["c"] == 2
+    assert read.histograms["c"].tolist() == [1, 3]
 
 
 def test_ema_forgets_half_in_its_half_life() -> None:

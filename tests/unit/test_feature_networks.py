@@ -14,6 +14,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 
 from tests.unit.test_frechet import Photographs, images
 from trompe.errors import UserError
+from trompe.methods.capabilities import Images
 from trompe.metrics import measures
 from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import EfficientNetLite0, RandomConv
@@ -61,7 +62,7 @@ def test_inceptions_metrics_have_their_customary_names(inception_file: Path) -> 
     measures = ["fd", "kd", "inception_score", "recall"]
     metric = FeatureComparison(InceptionV3(str(inception_file)), measures, 12, 12)
     metric.prepare(Photographs(some=images(12, 32)))
-    metric.update(images(12, 32, seed=1), torch.arange(12))
+    metric.update(Images(images(12, 32, seed=1)), torch.arange(12))
     scores = metric.compute()
     assert list(scores) == ["fid", "kid", "inception_score", "recall_inception"]
     assert 1 <= scores["inception_score"].value < 1008
@@ -193,7 +194,7 @@ def test_the_order_of_images_does_not_matter() -> None:
 def test_what_has_no_meaning_here_is_left_out_and_said() -> None:
     metric = FeatureComparison(RandomConv(dim=8), ["fd", "memorization", "inception_score"], 8, 8)
     metric.prepare(Photographs(some=images(8)))
-    metric.update(images(8), torch.arange(8))
+    metric.update(Images(images(8)), torch.arange(8))
     assert list(metric.compute()) == list(metric.protocols()) == ["fd_random_conv"]
     assert "validation_fraction" in metric.undefined["memorization"]
     assert "features=inception" in metric.undefined["inception_score"]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trompe.errors import UserError
+from trompe.methods.capabilities import Images
 from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import (
     EfficientNetLite0,
@@ -138,7 +139,7 @@ def distance(features: FeatureNetwork, generated: Tensor, reference: Tensor, bat
     metric = comparison(features, len(generated))
     metric.prepare(Photographs(some=reference))
     for numbers in torch.arange(len(generated)).split(batch):
-        metric.update(generated[numbers], numbers)
+        metric.update(Images(generated[numbers]), numbers)
     return metric.compute()[f"fd_{features.name}"].value
 
 
@@ -156,8 +157,8 @@ def test_states_of_processes_add_up_in_any_division() -> None:
     parts, whole = [comparison(features, 64) for _ in range(3)], comparison(features, 64)
     numbers = torch.arange(64).split(16)
     for i, block in enumerate(numbers):
-        parts[i % 2].update(some[block], block)  # the third has none
-        whole.update(some[block], block)
+        parts[i % 2].update(Images(some[block]), block)  # the third has none
+        whole.update(Images(some[block]), block)
     for name, reduction in whole._reductions.items():
         states = torch.stack([getattr(part, name) for part in parts])
         assert torch.equal(reduction(states), getattr(whole, name))
@@ -166,16 +167,16 @@ def test_states_of_processes_add_up_in_any_division() -> None:
 def test_missing_and_double_images_are_noticed_and_reset_keeps_the_reference() -> None:
     some, numbers = images(8), torch.arange(8)
     metric = comparison(RandomConv(dim=16), 8)
-    metric.update(some, numbers)
+    metric.update(Images(some), numbers)
     with pytest.raises(RuntimeError, match="nothing is prepared"):
         metric.compute()
     metric.prepare(Photographs(some=some))
     assert metric.compute()["fd_random_conv"].value < 1e-6
     metric.reset()
-    metric.update(some[:7], numbers[:7])
+    metric.update(Images(some[:7]), numbers[:7])
     with pytest.raises(RuntimeError, match="1 images are missing"):
         metric.compute()
-    metric.update(some[6:], numbers[6:])
+    metric.update(Images(some[6:]), numbers[6:])
     with pytest.raises(RuntimeError, match="1 images are missing or double"):
         metric.compute()
 
@@ -183,7 +184,7 @@ def test_missing_and_double_images_are_noticed_and_reset_keeps_the_reference() -
 def test_too_few_images_for_a_measure_are_said_in_one_line() -> None:
     metric = FeatureComparison(RandomConv(dim=16), ["fd_infinity"], 8, 100)
     metric.prepare(Photographs())
-    metric.update(images(8), torch.arange(8))
+    metric.update(Images(images(8)), torch.arange(8))
     with pytest.raises(UserError, match=r"^metrics: fd_infinity: .* at least 20 images, not 8$"):
         metric.compute()
     with pytest.raises(UserError, match="measures=fid is not known: choose one of coverage"):

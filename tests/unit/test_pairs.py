@@ -15,6 +15,8 @@ from torchmetrics.functional.image.lpips import learned_perceptual_image_patch_s
 from trompe.data.painter import PaintedSource
 from trompe.errors import UserError
 from trompe.images import to_signed
+from trompe.methods.capabilities import Images, take
+from trompe.methods.style import StyleInputs
 from trompe.metrics.art import ArtFID
 from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import RandomConv
@@ -88,14 +90,14 @@ def test_style_is_told_by_statistics_and_not_by_place(
 def test_means_errors_and_any_division_of_the_work(
     content: ContentStructure, style: StyleError, photographs: Tensor, paintings: Tensor
 ) -> None:
-    pairs = torch.stack([photographs, paintings], 1)
-    images = photographs.roll(1, 2)
+    pairs, images = StyleInputs(photographs, paintings), photographs.roll(1, 2)
 
     def scores(parts: list[list[int]]) -> dict:
         metric = PairComparison({"content": content, "style": style}, 4)
         metric.prepare(SimpleNamespace(contents=None, fingerprint="abc"))
         for part in parts:
-            metric.update(images[part], torch.tensor(part, dtype=torch.long), pairs[part])
+            numbers = torch.tensor(part, dtype=torch.long)
+            metric.update(Images(images[numbers]), numbers, take(pairs, numbers))
         assert metric.directions() == {"content_random_conv": "lower", "style_efflite0": "lower"}
         card = metric.protocols()["content_random_conv"]
         assert card["data"] == "abc" and card["features"] == "random_conv: conv3, conv4"
@@ -178,9 +180,9 @@ def test_artfid_is_the_product_and_comes_with_its_factors(
     )
     metric.prepare(data)
     metric.with_errors = True
-    pairs, images = torch.stack([photographs, paintings], 1), photographs.roll(1, 2)
-    metric.update(images[2:], torch.tensor([2, 3]), pairs[2:])
-    metric.update(images[:2], torch.tensor([0, 1]), pairs[:2])
+    pairs, images = StyleInputs(photographs, paintings), photographs.roll(1, 2)
+    for part in (slice(2, 4), slice(2)):
+        metric.update(Images(images[part]), torch.arange(4)[part], take(pairs, part))
     scores = metric.compute()
     assert list(scores) == ["lpips_alex", "fd_random_conv", "artfd_random_conv"]
     three = [scores[name] for name in scores]
@@ -188,7 +190,7 @@ def test_artfid_is_the_product_and_comes_with_its_factors(
     assert three[0].value == pytest.approx(float(expected.mean()), rel=1e-5)
     alone = FeatureComparison(features, ["fd"], 4, 4)
     alone.prepare(data)
-    alone.update(images, torch.arange(4))
+    alone.update(Images(images), torch.arange(4))
     assert three[1].value == pytest.approx(alone.compute()["fd_random_conv"].value)
     assert three[2].value == pytest.approx((1 + three[0].value) * (1 + three[1].value))
     assert three[2].standard_error == pytest.approx(

@@ -128,7 +128,7 @@ def test_seeds_and_interpolation() -> None:
     for bad in ("a", "3-", "", "5-2"):
         with pytest.raises(UserError, match=r"seeds="):
             parse_seeds(bad, 1)
-    a, b = latent(0, 100), latent(1, 100)
+    a, b = latent(0, (100,)), latent(1, (100,))
     assert not torch.equal(a, b)
     torch.testing.assert_close(slerp(a, b, 0), a)
     torch.testing.assert_close(slerp(a, b, 1), b)

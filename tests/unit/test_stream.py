@@ -11,6 +11,7 @@ from trompe.data.loader import TickLoader
 from trompe.data.shapes import Shapes
 from trompe.data.stream import IndexStream, split
 from trompe.engine.clock import Clock
+from trompe.engine.share import Share
 from trompe.errors import UserError
 
 
@@ -98,7 +99,7 @@ def test_shares_make_up_the_batch_of_one_process(
     assert data.split_size("train") == 27
     clock = Clock(1, 4 * batch_size / 1000, batch_size)
     alone = list(TickLoader(data, clock, seed=1))
-    shared = [list(TickLoader(data, clock, 1, rank, world)) for rank in range(world)]
+    shared = [list(TickLoader(data, clock, 1, Share(rank, world))) for rank in range(world)]
     assert len(alone) == clock.batches_per_tick == 4
     for batch, *shares in zip(alone, *shared, strict=True):
         assert all(len(share.images) == batch_size // world for share in shares)
@@ -140,4 +141,4 @@ def test_loader_yields_the_streams_images_some_mirrored(tmp_path: Path) -> None:
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     message = r"batch_size=8 must be divisible by the 3 processes"
     with pytest.raises(UserError, match=message):
-        TickLoader(shapes(tmp_path), Clock(1, 1, 8), 0, rank=0, world_size=3)
+        TickLoader(shapes(tmp_path), Clock(1, 1, 8), 0, Share(0, 3))

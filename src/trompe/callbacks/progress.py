@@ -3,15 +3,19 @@
 import shutil
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from tqdm import tqdm
 
+from trompe.callbacks.tick_callback import TickCallback
 from trompe.methods.method import Method
 
+if TYPE_CHECKING:
+    from trompe.training.tick import TickRecord
 
-class Progress(pl.Callback):
+
+class Progress(TickCallback):
     """kimg of the budget, images/s, time left, losses and the latest metric.
 
     On a terminal it is a bar; elsewhere one line a tick. Losses are those of the last whole tick,
@@ -57,17 +61,16 @@ class Progress(pl.Callback):
         self._drawn = now
         self._draw(pl_module)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_tick_end(self, trainer: pl.Trainer, method: Method, record: "TickRecord") -> None:
         """Take over the tick's means; without a terminal, print its line."""
-        assert isinstance(pl_module, Method)
-        for name, value in pl_module.scalars.items():
+        for name, value in record.values.items():
             if name.startswith("loss/"):
                 self._notes[name.replace("loss/", "")[0].upper()] = f"{value:.2f}"
             elif "/" not in name:
                 self._notes[name] = f"{value:.4g}"
         if self._bar is None and trainer.is_global_zero:
-            clock = pl_module.clock
-            print(f"{clock.kimg:.1f}/{clock.budget_kimg:.1f} kimg, {self._status(pl_module)}")
+            clock = method.clock
+            print(f"{clock.kimg:.1f}/{clock.budget_kimg:.1f} kimg, {self._status(method)}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar at its end."""

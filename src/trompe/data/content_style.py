@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trompe.data.crops import check_crop_min, cut, draw_crops, resize
-from trompe.data.image_data import Batch, ImageData, mirror
+from trompe.data.image_data import Batch, ImageData, mirror, show
 from trompe.data.loader import TrainingData
 from trompe.data.photographs import Squares, open_pictures
 from trompe.data.source import Source
@@ -182,6 +182,10 @@ class ContentStyleData(TrainingData):
         images, labels = self.style.gather(split, indices)
         return Batch(resize(images, self.resolution), labels)
 
+    def show(self, count: int) -> Tensor:
+        """Training styles in an order that is always the same."""
+        return show(self, count)
+
     def contents(self, split: str, n: int) -> Tensor:
         """The first n content images of a split, uint8 (n, 3, R, R), again from the start if fewer.
 
@@ -227,26 +231,26 @@ class StyleStream:
             for name, pictures in sets.items()
         }
 
-    def batch(self, position: int, share: slice) -> StyleBatch:
-        """The rows `share` of the global batch that begins at `position`."""
+    def batch(self, position: int, rows: slice | Tensor) -> StyleBatch:
+        """Those rows of the global batch that begins at `position`."""
         orders = {
-            name: order.indices(position, self.batch_size)[share]
+            name: order.indices(position, self.batch_size)[rows]
             for name, order in self._orders.items()
         }
         return StyleBatch(
-            self._crops("content", self.data.content, orders["content"], position, share),
-            self._crops("style", self.data.style, orders["style"], position, share),
+            self._crops("content", self.data.content, orders["content"], position, rows),
+            self._crops("style", self.data.style, orders["style"], position, rows),
             self.data.style.picture_numbers("train", orders["style"]),
         )
 
     def _crops(
-        self, name: str, pictures: Pictures, indices: Tensor, position: int, share: slice
+        self, name: str, pictures: Pictures, indices: Tensor, position: int, rows: slice | Tensor
     ) -> Tensor:
         """Crops of the squares at `indices`, drawn for the whole batch."""
         generator = keyed_generator(self.seed, f"{name} crop", position)
         side = pictures.decoding.resolution
-        crops = draw_crops(self.batch_size, side, self.data.crop_min, generator)[share]
-        mirrored = torch.rand(self.batch_size, generator=generator)[share] < 0.5
+        crops = draw_crops(self.batch_size, side, self.data.crop_min, generator)[rows]
+        mirrored = torch.rand(self.batch_size, generator=generator)[rows] < 0.5
         images = cut(pictures.gather("train", indices).images, crops, self.data.resolution)
         if self.data.flip:
             mirror(images, mirrored)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -136,6 +136,10 @@ class ImageData(TrainingData):
         images = torch.from_numpy(self.decoded.images.numpy()[chosen.numpy()])
         return Batch(images, self.decoded.labels[chosen])
 
+    def show(self, count: int) -> Tensor:
+        """Training images in an order that is always the same."""
+        return show(self, count)
+
     def stream(self, seed: int, batch_size: int) -> "ImageStream":
         """Shuffled training batches."""
         return ImageStream(self, seed, batch_size)
@@ -145,6 +149,12 @@ class ImageData(TrainingData):
         if name not in self._indices:
             raise UserError(f"split={name} is neither train nor validation")
         return self._indices[name]
+
+
+def show(data: Any, count: int) -> Tensor:
+    """The first `count` training images, uint8, in an order that is always the same."""
+    order = torch.randperm(data.split_size("train"), generator=keyed_generator(0, "real grid"))
+    return data.gather("train", order[:count]).images
 
 
 class ImageStream:
@@ -165,13 +175,13 @@ class ImageStream:
         self.batch_size = batch_size
         self._order = IndexStream(data.split_size("train"), seed)
 
-    def batch(self, position: int, share: slice) -> Batch:
-        """The rows `share` of the global batch that begins at `position`."""
-        batch = self.data.gather("train", self._order.indices(position, self.batch_size)[share])
+    def batch(self, position: int, rows: slice | Tensor) -> Batch:
+        """Those rows of the global batch that begins at `position`."""
+        batch = self.data.gather("train", self._order.indices(position, self.batch_size)[rows])
         if self.data.flip:
             generator = keyed_generator(self.seed, "flip", position)
             draws = torch.rand(self.batch_size, generator=generator)
-            mirror(batch.images, draws[share] < 0.5)
+            mirror(batch.images, draws[rows] < 0.5)
         return batch
 
 

@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
+from torch import Tensor
 
 from trompe.engine.clock import Clock
-from trompe.errors import UserError
+from trompe.engine.share import Share
 
 
 class BatchStream(Protocol):
     """Global batches of one size, each a function of (data, seed, images seen before)."""
 
-    def batch(self, position: int, share: slice) -> Any:
-        """The rows `share`, a named tuple of tensors, of the batch that begins at `position`."""
+    def batch(self, position: int, rows: slice | Tensor) -> Any:
+        """Those rows, a named tuple of tensors, of the batch that begins at `position`."""
 
 
 class TrainingData(pl.LightningDataModule):
@@ -33,6 +34,18 @@ class TrainingData(pl.LightningDataModule):
         """
         raise NotImplementedError
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that a batch depends on besides the seed and the image count."""
+        raise NotImplementedError
+
+    def show(self, count: int) -> Tensor | None:
+        """Images uint8 (at most `count`, C, H, W) to look at beside those that are made of them.
+
+        None if there is nothing to show.
+        """
+        return None
+
     def prepare_data(self) -> None:
         """Decode into the cache what is not there; Lightning calls this in one process only.
 
@@ -49,8 +62,7 @@ class TrainingData(pl.LightningDataModule):
             self,
             method.clock,  # type: ignore[arg-type]
             method.seed,  # type: ignore[arg-type]
-            self.trainer.global_rank,
-            self.trainer.world_size,
+            method.share,  # type: ignore[arg-type]
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
         )
 
@@ -65,8 +77,7 @@ class TickLoader:
         data: its training split is used.
         clock: its image count is read when an iteration begins, and is not changed.
         seed: the experiment's seed.
-        rank: number of this process.
-        world_size: number of processes.
+        share: this process's share of the batch.
         pin_memory: put batches where a GPU can fetch them without the host waiting for it.
 
     Raises:
@@ -78,18 +89,12 @@ class TickLoader:
         data: TrainingData,
         clock: Clock,
         seed: int,
-        rank: int = 0,
-        world_size: int = 1,
+        share: Share | None = None,
         pin_memory: bool = False,
     ) -> None:
-        if clock.batch_size % world_size:
-            raise UserError(
-                f"batch_size={clock.batch_size} must be divisible by the {world_size} processes"
-            )
         self.clock = clock
+        self._rows = (share or Share()).rows(clock.batch_size)
         self.stream = data.stream(seed, clock.batch_size)
-        share = clock.batch_size // world_size
-        self._share = slice(rank * share, (rank + 1) * share)
         self._pin_memory = pin_memory
 
     def __len__(self) -> int:
@@ -103,5 +108,5 @@ class TickLoader:
     def _batches(self, start: int) -> Iterator[Any]:
         size = self.clock.batch_size
         for position in range(start, start + len(self) * size, size):
-            batch = self.stream.batch(position, self._share)
+            batch = self.stream.batch(position, self._rows)
             yield type(batch)(*(part.pin_memory() for part in batch)) if self._pin_memory else batch

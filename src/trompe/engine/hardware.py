@@ -50,8 +50,7 @@ def resolve_trainer(trainer: dict[str, Any]) -> dict[str, Any]:
     """
     resolved = dict(trainer)
     gpus = torch.cuda.device_count()
-    if resolved["accelerator"] == "auto":
-        resolved["accelerator"] = "gpu" if gpus else "cpu"
+    resolved["accelerator"] = device_type(resolved["accelerator"])
     if resolved["accelerator"] not in ("cpu", "gpu", "cuda"):
         raise UserError(f"trainer.accelerator={resolved['accelerator']} is none of auto, cpu, gpu")
     on_gpu = resolved["accelerator"] != "cpu"
@@ -68,6 +67,13 @@ def resolve_trainer(trainer: dict[str, Any]) -> dict[str, Any]:
         native = torch.cuda.is_bf16_supported() if on_gpu else cpu_has_bf16()
         resolved["precision"] = "bf16-mixed" if native else "32-true"
     return resolved
+
+
+def device_type(accelerator: str) -> str:
+    """What `auto` is on this machine, ``gpu`` or ``cpu``; anything else as it is."""
+    if accelerator == "auto":
+        return "gpu" if torch.cuda.device_count() else "cpu"
+    return accelerator
 
 
 def keep_freed_memory() -> None:

@@ -5,8 +5,14 @@ nothing that was drawn before matters. Everything random in training comes from 
 """
 
 import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
+from torch import Tensor
+
+from trompe.engine.share import Share
 
 
 def keyed_seed(seed: int, purpose: str, position: int = 0) -> int:
@@ -31,3 +37,102 @@ def keyed_generator(
     generator = torch.Generator(device=device)
     generator.manual_seed(keyed_seed(seed, purpose, position))
     return generator
+
+
+class Draws:
+    """The random numbers of one global batch, by name: each drawn for the whole batch, sliced once.
+
+    They are made when they are asked for, and depend on (seed, name, images seen) alone. Within
+    `named`, layers draw numbers of their own: see `trompe.networks.noise`.
+
+    Args:
+        seed: the experiment's seed.
+        images: seen before this batch.
+        batch_size: images in the global batch.
+        share: this process's share of it.
+        device: where the numbers are drawn.
+        part: which of the share's parts these are the numbers of; None: of all of them.
+
+    Attributes:
+        kept: what one step of a batch leaves to a later one, by any names.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        images: int,
+        batch_size: int,
+        share: Share,
+        device: torch.device | str = "cpu",
+        part: int | None = None,
+    ) -> None:
+        self._key = (seed, images, batch_size, share, device)
+        self._rows = share.rows(batch_size)
+        if part is not None:
+            each = batch_size // (share.world_size * share.parts)
+            all_rows = torch.arange(batch_size)[self._rows]
+            self._rows = all_rows[part * each : (part + 1) * each]
+        self.share = share
+        self.kept: dict[str, Tensor] = {}
+        self._scope = "layers"
+        self._count = 0
+
+    def part(self, number: int) -> "Draws":
+        """The numbers of one of the parts in which the batch is worked on."""
+        return Draws(*self._key, part=number)
+
+    def normal(self, name: str, *shape: int) -> Tensor:
+        """Standard normal numbers (images of this process, *shape)."""
+        return self._draw(torch.randn, name, shape)
+
+    def uniform(self, name: str, *shape: int) -> Tensor:
+        """Numbers from [0, 1), (images of this process, *shape)."""
+        return self._draw(torch.rand, name, shape)
+
+    def rows(self) -> Tensor:
+        """Which rows (n,) of the global batch this process's images are, long."""
+        _, _, batch_size, _, device = self._key
+        return torch.arange(batch_size)[self._rows].to(device)
+
+    def seed(self, name: str) -> int:
+        """A number for the whole batch, on the host."""
+        seed, images, *_ = self._key
+        return keyed_seed(seed, name, images)
+
+    @contextmanager
+    def named(self, purpose: str) -> Iterator[None]:
+        """Within it layers draw for that purpose: the same purpose, the same numbers."""
+        before = self._scope, self._count
+        self._scope, self._count = purpose, 0
+        try:
+            yield
+        finally:
+            self._scope, self._count = before
+
+    def next_layer(self) -> str:
+        """The name of the numbers of the next layer that draws."""
+        self._count += 1
+        return f"{self._scope}/layer {self._count - 1}"
+
+    def _draw(self, make: Callable[..., Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
+        seed, images, batch_size, _, device = self._key
+        generator = keyed_generator(seed, name, images, device)
+        return make((batch_size, *shape), generator=generator, device=device)[self._rows]
+
+
+_current: ContextVar[Draws | None] = ContextVar("draws", default=None)
+
+
+@contextmanager
+def drawing(draws: Draws) -> Iterator[None]:
+    """Within it layers that need random numbers take them from `draws`."""
+    token = _current.set(draws)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_draws() -> Draws | None:
+    """What layers draw from now; None outside of training."""
+    return _current.get()

@@ -8,14 +8,41 @@ the images, twice, and keep the images' type. Strengths are those of the paper's
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
+
+from trompe.engine.share import Share
 
 Transform = Callable[[Tensor, Tensor], Tensor]
 DRAWS = 3  # random numbers per image that every transform is given
 
 
-class DiffAugment:
+class Augment(nn.Module):
+    """Augmentation of everything a discriminator sees; none, unless a subclass does some.
+
+    Attributes:
+        draws: random numbers needed for each image; 0 if nothing is augmented.
+    """
+
+    draws: int = 0
+
+    def forward(self, images: Tensor, uniform: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] augmented by `uniform` (N, draws) in [0, 1)."""
+        return images
+
+    def observe(self, real_logits: Tensor, share: Share) -> None:
+        """Look at the logits of augmented real images, and adapt.
+
+        What is kept of them must be the same on all processes: `share.mean`. It belongs in a
+        buffer, so that a checkpoint holds it.
+
+        Args:
+            real_logits: of this process's images.
+            share: of the global batch.
+        """
+
+
+class DiffAugment(Augment):
     """Transforms one after the other.
 
     Args:
@@ -23,14 +50,11 @@ class DiffAugment:
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
+        super().__init__()
         self.transforms = list(transforms)
+        self.draws = DRAWS * len(self.transforms)
 
-    @property
-    def draws(self) -> int:
-        """Random numbers needed per image; 0 if nothing is augmented."""
-        return DRAWS * len(self.transforms)
-
-    def __call__(self, images: Tensor, uniform: Tensor) -> Tensor:
+    def forward(self, images: Tensor, uniform: Tensor) -> Tensor:
         """Images (N, C, H, W) augmented by `uniform` (N, draws)."""
         for index, transform in enumerate(self.transforms):
             images = transform(images, uniform[:, index * DRAWS : (index + 1) * DRAWS])

@@ -1,14 +1,14 @@
 """What methods with a generator and a discriminator share."""
 
-import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from trompe.engine.clock import Clock
-from trompe.engine.ema import ema_decay, update_ema
+from trompe.engine.ema import Averaged
+from trompe.engine.schedules import Number
 from trompe.losses.adversarial import load_pair
 from trompe.methods.method import Method
 
@@ -21,12 +21,11 @@ class Adversarial(Method):
         discriminator: images to logits.
         loss: name of a pair of functions in `trompe.losses.adversarial`, or a dotted path.
         optimizer: makes an optimizer from parameters and `lr`.
-        generator_lr: learning rate of the generator.
-        discriminator_lr: learning rate of the discriminator.
-        ema_half_life_kimg: half-life of the averaged generator, thousands of images.
+        generator_lr: learning rate of the generator; a number or a schedule.
+        discriminator_lr: learning rate of the discriminator; likewise.
+        ema_half_life_kimg: half-life of the averaged generator, thousands of images; likewise.
         ema_rampup: the half-life is at most this fraction of the images seen.
-        clock: the image clock.
-        seed: the experiment's seed.
+        common: see `Method`.
     """
 
     def __init__(
@@ -35,36 +34,26 @@ class Adversarial(Method):
         discriminator: nn.Module,
         loss: str,
         optimizer: Callable[..., Optimizer],
-        generator_lr: float,
-        discriminator_lr: float,
-        ema_half_life_kimg: float,
+        generator_lr: Number,
+        discriminator_lr: Number,
+        ema_half_life_kimg: Number,
         ema_rampup: float,
-        *,
-        clock: Clock,
-        seed: int,
+        **common: Any,
     ) -> None:
-        super().__init__(clock, seed)
+        super().__init__(**common)
         self.generator = generator
         self.discriminator = discriminator
-        self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
+        self.generator_ema = Averaged(generator, ema_half_life_kimg, ema_rampup)
         self.loss = load_pair(loss)
-        self.make_optimizer = optimizer
+        self.optimizer = optimizer
         self.generator_lr = generator_lr
         self.discriminator_lr = discriminator_lr
-        self.ema_half_life_kimg = ema_half_life_kimg
-        self.ema_rampup = ema_rampup
         self.to(memory_format=torch.channels_last)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Generator's first, discriminator's second; D is updated first within a step."""
+        generator, discriminator = self.generator.parameters(), self.discriminator.parameters()
         return [
-            self.make_optimizer(self.generator.parameters(), lr=self.generator_lr),
-            self.make_optimizer(self.discriminator.parameters(), lr=self.discriminator_lr),
+            self.make_optimizer(self.optimizer, generator, lr=self.generator_lr),
+            self.make_optimizer(self.optimizer, discriminator, lr=self.discriminator_lr),
         ]
-
-    def average_generator(self, batches: int = 1) -> None:
-        """Take the generator into its average, after a step for so many global batches."""
-        images = self.clock.images + self.clock.batch_size
-        step_images = self.clock.batch_size * batches
-        decay = ema_decay(step_images, self.ema_half_life_kimg, images, self.ema_rampup)
-        update_ema(self.generator_ema, self.generator, decay)

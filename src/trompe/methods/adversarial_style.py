@@ -8,12 +8,14 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from trompe.data.content_style import StyleBatch
+from trompe.engine.randomness import Draws
+from trompe.engine.schedules import Number
 from trompe.errors import UserError, check_count
 from trompe.images import to_signed
 from trompe.losses.perceptual import content_loss, total_variation
 from trompe.methods.adversarial_method import Adversarial
 from trompe.methods.method import frozen
-from trompe.methods.style import Perception, StyleTransfer, mean, shift_seed, weighted
+from trompe.methods.style import Perception, StyleTransfer, mean
 from trompe.networks.perceptual_network import PerceptualNetwork
 
 
@@ -31,7 +33,7 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         weights: of the generator's losses: content, gram, statistics, adversarial, identity,
             pooled, total_variation.
         warmup_kimg: thousands of images before the discriminator enters.
-        identity_every: every so manieth pair of a batch is a picture in its own style.
+        identity_every: one pair in so many of a batch is a picture in its own style.
         common: see `Adversarial`.
 
     Raises:
@@ -43,7 +45,7 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         perceptual: PerceptualNetwork,
-        weights: Mapping[str, float],
+        weights: Mapping[str, Number],
         warmup_kimg: float,
         identity_every: int,
         **common: Any,
@@ -57,24 +59,35 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         self.generator_ema.to(memory_format=torch.contiguous_format)
         self.perception = perception
         if self.loss.pairs_real:
-            raise UserError(f"model.loss={common['loss']} compares pairs, which there are none of")
+            raise UserError(
+                f"model.loss={common['loss']} compares images in pairs, and there are none here: "
+                "choose another"
+            )
         self.weights = dict(weights)
         self.warmup_kimg = warmup_kimg
         self.identity_every = identity_every
 
-    def training_step(self, batch: StyleBatch, batch_idx: int) -> None:
-        """One generator step and, after the warm-up, one discriminator step before it."""
-        optimizers: Any = self.optimizers()
-        generator_optimizer, discriminator_optimizer = optimizers
+    def phase(self) -> str:
+        """A generator step and, after the warm-up, a discriminator step before it."""
+        return "d+g" if self.is_adversarial else "g"
+
+    @property
+    def is_adversarial(self) -> bool:
+        """Whether the discriminator has entered."""
+        return self.weights["adversarial"] != 0 and self.clock.kimg >= self.warmup_kimg
+
+    def update(self, phase: str, batch: StyleBatch, draws: Draws) -> None:
+        """One step of the discriminator, one of the generator."""
+        names = phase.split("+")
         content, style = to_signed(batch.content), to_signed(batch.style)
-        own = self.global_rows(len(content)) % self.identity_every == self.identity_every - 1
+        own = draws.rows() % self.identity_every == self.identity_every - 1
         style = torch.where(own[:, None, None, None], content, style)
         targets, code = self.perception.describe(style)
-        fake = self.generator(content, self.predict(self.generator, code))
-        adversarial = self.weights["adversarial"] > 0 and self.clock.kimg >= self.warmup_kimg
+        with torch.set_grad_enabled("g" in names), draws.named("fake"):
+            fake = self.generator(content, self.predict(self.generator, code))
 
         # Discriminator: max_D  E[log D(s, s)] + E[log(1 - D(x, s))], x = G(c, s) or c or s'
-        if adversarial:
+        if "d" in names:
             real_logits = self.discriminator(style, code)
             fake_logits = self.discriminator(fake.detach(), code)
             negatives = self.negatives(content, style, fake.detach(), own)
@@ -83,21 +96,22 @@ class AdversarialStyle(StyleTransfer, Adversarial):
             self.track("loss/discriminator", loss)
             self.track_values("logits/real", real_logits.flatten())
             self.track_values("logits/fake", fake_logits.flatten())
-            self.step(discriminator_optimizer, loss)
+            self.step("d", loss)
 
         # Generator: min_G  content + style - E[log D(G(c, s), s)] + what keeps it in bounds
-        with frozen(self.discriminator):
-            losses = self.perception.losses(fake, content, targets, self.weights, shift_seed(self))
+        if "g" in names:
+            losses = self.perception.losses(
+                fake, content, targets, self.weights, draws.seed("shift")
+            )
             losses["identity"] = (own * (fake - content).abs().mean((1, 2, 3))).mean()
             losses["pooled"] = content_loss(avg_pool2d(fake, 8), avg_pool2d(content, 8))
             losses["total_variation"] = total_variation(fake)
-            if adversarial:
-                losses["adversarial"] = self.loss.generator(self.discriminator(fake, code))
-            loss = weighted(losses, self.weights, self.track)
-            self.track("loss/generator", loss)
-            self.step(generator_optimizer, loss)
-        self.average_generator()
-        self.clock.advance()
+            with frozen(self.discriminator):
+                if self.is_adversarial:
+                    losses["adversarial"] = self.loss.generator(self.discriminator(fake, code))
+                loss = self.weighted(losses, self.weights)
+                self.track("loss/generator", loss)
+                self.step("g", loss)
 
     def negatives(
         self, content: Tensor, style: Tensor, fake: Tensor, own: Tensor
@@ -119,4 +133,8 @@ class AdversarialStyle(StyleTransfer, Adversarial):
 
     def parameters_of(self, style: Tensor) -> Tensor:
         """See `StyleTransfer`."""
-        return self.predict(self.generator_ema, self.perception.describe(style)[1])
+        return self.predict(self.generator_ema.network, self.describe(style))
+
+    def describe(self, style: Tensor) -> Tensor:
+        """See `FromPictures`: the statistics of the perceptual network's layers."""
+        return self.perception.describe(style)[1]

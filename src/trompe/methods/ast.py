@@ -8,11 +8,13 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from trompe.data.content_style import StyleBatch
+from trompe.engine.randomness import Draws
+from trompe.engine.schedules import Number
 from trompe.images import to_signed
 from trompe.losses.perceptual import content_loss
 from trompe.methods.adversarial_method import Adversarial
 from trompe.methods.method import frozen
-from trompe.methods.style import StyleTransfer, weighted
+from trompe.methods.style import StyleTransfer
 
 
 class AST(StyleTransfer, Adversarial):
@@ -31,7 +33,6 @@ class AST(StyleTransfer, Adversarial):
         common: see `Adversarial`.
     """
 
-    use = "trompe stylize run={run} content=<picture or folder>"
     takes_style = False
     success: Tensor
 
@@ -39,7 +40,7 @@ class AST(StyleTransfer, Adversarial):
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        weights: Mapping[str, float],
+        weights: Mapping[str, Number],
         target_success: float,
         success_memory: float,
         **common: Any,
@@ -50,15 +51,21 @@ class AST(StyleTransfer, Adversarial):
         self.success_memory = success_memory
         self.register_buffer("success", torch.tensor(target_success))
 
-    def training_step(self, batch: StyleBatch, batch_idx: int) -> None:
-        """A step of the discriminator if it is too often wrong, else one of the generator."""
-        optimizers: Any = self.optimizers()
-        generator_optimizer, discriminator_optimizer = optimizers
+    def phase(self) -> str:
+        """A step of the discriminator if it is too often wrong, else one of the generator.
+
+        The one phase that is not told by the clock alone: the authors' rule looks at the batch
+        before, so the host waits for one number a batch.
+        """
+        return "d" if self.success < self.target_success else "g"
+
+    def update(self, phase: str, batch: StyleBatch, draws: Draws) -> None:
+        """One step of the discriminator, or one of the generator."""
         content, style = to_signed(batch.content), to_signed(batch.style)
         generator: Any = self.generator
 
-        if self.success < self.target_success:
-            # Discriminator: max_D  E[log D(y)] + E[log(1 - D(G(x)))] + E[log(1 - D(x))]
+        # Discriminator: max_D  E[log D(y)] + E[log(1 - D(G(x)))] + E[log(1 - D(x))]
+        if phase == "d":
             with torch.no_grad():
                 fake = generator(content, None)
             real_logits, fake_logits, photo_logits = (
@@ -70,10 +77,11 @@ class AST(StyleTransfer, Adversarial):
             self.track_values("logits/real", flat(real_logits))
             self.track_values("logits/fake", flat(fake_logits))
             right = [flat(real_logits) > 0, flat(fake_logits) < 0, flat(photo_logits) < 0]
-            self.remember(torch.cat(right))
-            self.step(discriminator_optimizer, loss)
-        else:
-            # Generator: min_G  |E(G(x)) - E(x)|^2 + |T(G(x)) - T(x)|^2 - E[log D(G(x))]
+            self.remember(torch.cat(right), draws)
+            self.step("d", loss)
+
+        # Generator: min_G  |E(G(x)) - E(x)|^2 + |T(G(x)) - T(x)|^2 - E[log D(G(x))]
+        if phase == "g":
             with frozen(self.discriminator):
                 features = generator.encode(content)
                 fake = generator.decode(features)
@@ -83,25 +91,20 @@ class AST(StyleTransfer, Adversarial):
                     "pooled": content_loss(avg_pool2d(fake, 8), avg_pool2d(content, 8)),
                     "adversarial": total(self.loss.generator(x) for x in logits),
                 }
-                loss = weighted(losses, self.weights, self.track)
+                loss = self.weighted(losses, self.weights)
                 self.track("loss/generator", loss)
-                self.remember(flat(logits) < 0)
-                self.step(generator_optimizer, loss)
-            self.average_generator()
-        self.clock.advance()
+                self.remember(flat(logits) < 0, draws)
+                self.step("g", loss)
 
-    def remember(self, right: Tensor) -> None:
+    def remember(self, right: Tensor, draws: Draws) -> None:
         """Take into the running share which pictures the discriminator got right, everywhere."""
-        share = right.float().mean()
-        if torch.distributed.is_initialized():
-            torch.distributed.all_reduce(share)
-            share /= torch.distributed.get_world_size()
+        share = draws.share.mean(right.float().mean())
         self.success.lerp_(share, 1 - self.success_memory)
         self.track("success", self.success)
 
     def parameters_of(self, style: Tensor) -> Tensor:
         """None: there is one style."""
-        return self.generator_ema.predict(style)
+        return self.generator_ema.network.predict(style)
 
 
 def total(values: Iterable[Tensor]) -> Tensor:

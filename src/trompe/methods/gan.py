@@ -1,24 +1,26 @@
 """Generative adversarial networks: one update for the whole family."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trompe.data.image_data import Batch
-from trompe.engine.randomness import keyed_generator
+from trompe.engine.randomness import Draws
 from trompe.errors import check_count
-from trompe.images import to_signed, to_uint8
-from trompe.losses.diffaugment import DiffAugment
-from trompe.losses.penalties import load_penalty
+from trompe.images import to_signed
+from trompe.losses import generator_penalties as generator_penalties_of
+from trompe.losses import penalties as penalties_of
+from trompe.losses.diffaugment import Augment
+from trompe.losses.weighted_penalties import Penalties, check_every
 from trompe.methods.adversarial_method import Adversarial
+from trompe.methods.capabilities import FromLatents, Latents
 from trompe.methods.method import frozen
 
-_AT_ONCE = 64  # images of a sample grid that are made at once
 
-
-class GAN(Adversarial):
+class GAN(Adversarial, FromLatents):
     """A generator G and a discriminator D trained against each other (Goodfellow et al. 2014).
 
     DCGAN, LSGAN, WGAN-GP, SNGAN, R3GAN and the rest are this class with other parts.
@@ -26,100 +28,101 @@ class GAN(Adversarial):
     Args:
         generator: latents (N, latent_dim) to images (N, C, H, W) in [-1, 1].
         discriminator: images to logits (N,).
-        penalties: weights of the penalties in `trompe.losses.penalties`; 0 leaves one out.
+        penalties: weights of the discriminator's penalties, functions of
+            `trompe.losses.penalties`; numbers or schedules, 0 leaves one out.
+        generator_penalties: the same of the generator, `trompe.losses.generator_penalties`.
+        penalty_every: a penalty by its name is taken every so many batches only, times that number
+            (Karras et al. 2020, StyleGAN2, sec. 3.1, lazy regularization); 1 where it says nothing.
         augment: differentiable augmentation of everything the discriminator sees.
         discriminator_steps: discriminator steps per generator step.
         common: see `Adversarial`.
     """
 
     batch_type = Batch
-    use = "trompe sample run={run}"
 
     def __init__(
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        penalties: Mapping[str, float],
-        augment: DiffAugment,
+        penalties: Mapping[str, Any],
+        augment: Augment,
         discriminator_steps: int,
+        generator_penalties: Mapping[str, Any],
+        penalty_every: Mapping[str, int],
         **common: Any,
     ) -> None:
         super().__init__(generator, discriminator, **common)
         check_count("model.discriminator_steps", discriminator_steps)
-        self.penalties = {name: (load_penalty(name), w) for name, w in penalties.items() if w}
+        check_every(penalty_every, penalties, generator_penalties)
+        self.penalties = Penalties(penalties_of.load_penalty, penalties, penalty_every)
+        self.generator_penalties = Penalties(
+            generator_penalties_of.load_penalty, generator_penalties, penalty_every
+        )
         self.augment = augment
         self.discriminator_steps = discriminator_steps
-        self.latent_dim = int(generator.latent_dim)  # type: ignore[arg-type]
+        self.latent_shape = (int(generator.latent_dim),)  # type: ignore[arg-type]
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One discriminator step and, when its turn has come, one generator step."""
-        optimizers: Any = self.optimizers()
-        generator_optimizer, discriminator_optimizer = optimizers
+    def phase(self) -> str:
+        """A discriminator step and, when its turn has come, a generator step."""
+        names = ["d", *self.penalties.due(self.clock.batch)]
+        turn, waits = divmod(self.clock.batch + 1, self.discriminator_steps)
+        if not waits:
+            names += ["g", *self.generator_penalties.due(turn - 1)]
+        return "+".join(names)
+
+    def update(self, phase: str, batch: Batch, draws: Draws) -> None:
+        """One step of the discriminator, one of the generator."""
+        names = phase.split("+")
         real = to_signed(batch.images)
-        generator_turn = (self.clock.batch + 1) % self.discriminator_steps == 0
-        with torch.set_grad_enabled(generator_turn):
-            fake = self.generator(self.draw("latents", self.latent_dim))
+        latents = draws.normal("latents", *self.latent_shape)
+        with torch.set_grad_enabled("g" in names), draws.named("fake"):
+            fake = self.generator(latents)
 
         # Discriminator: max_D  E[log D(x)] + E[log(1 - D(G(z)))] - penalties
-        real_logits = self.discriminate(real, "augment real")
-        fake_logits = self.discriminate(fake.detach(), "augment fake")
-        loss = self.loss.discriminator(real_logits, fake_logits)
-        self.track("loss/discriminator", loss)
-        self.track_values("logits/real", real_logits)
-        self.track_values("logits/fake", fake_logits)
-        loss = loss + self.penalty(real, fake.detach())
-        self.step(discriminator_optimizer, loss)
+        if "d" in names:
+            real_logits = self.discriminate(real, "augment real", draws)
+            fake_logits = self.discriminate(fake.detach(), "augment fake", draws)
+            loss = self.loss.discriminator(real_logits, fake_logits)
+            self.track("loss/discriminator", loss)
+            self.track_values("logits/real", real_logits)
+            self.track_values("logits/fake", fake_logits)
+            judge = partial(self.discriminate, purpose="augment real", draws=draws)
+            loss = loss + self.penalize(self.penalties, names, judge, real, fake.detach(), draws)
+            self.augment.observe(real_logits, draws.share)
+            self.step("d", loss)
 
-        # Generator: max_G  E[log D(G(z))]
-        if generator_turn:
+        # Generator: max_G  E[log D(G(z))] - penalties
+        if "g" in names:
             with frozen(self.discriminator):
-                fake_logits = self.discriminate(fake, "augment generator")
-                loss = self.generator_loss(real, fake_logits)
+                fake_logits = self.discriminate(fake, "augment generator", draws)
+                loss = self.generator_loss(real, fake_logits, draws)
                 self.track("loss/generator", loss)
-                self.step(generator_optimizer, loss)
-            self.average_generator(self.discriminator_steps)
-        self.clock.advance()
+                loss = loss + self.penalize(
+                    self.generator_penalties, names, self.generator, latents, fake, draws
+                )
+                self.step("g", loss)
 
-    def generator_loss(self, real: Tensor, fake_logits: Tensor) -> Tensor:
+    def generator_loss(self, real: Tensor, fake_logits: Tensor, draws: Draws) -> Tensor:
         """The pair's generator loss; a relativistic one also sees the real images' logits."""
         if not self.loss.pairs_real:
             return self.loss.generator(fake_logits)
         with torch.no_grad():
-            real_logits = self.discriminate(real, "augment real")
+            real_logits = self.discriminate(real, "augment real", draws)
         return self.loss.generator(real=real_logits, fake=fake_logits)
 
-    def discriminate(self, images: Tensor, purpose: str) -> Tensor:
+    def discriminate(self, images: Tensor, purpose: str, draws: Draws) -> Tensor:
         """Logits (N,) of augmented images; one purpose augments alike within a batch."""
         if self.augment.draws:
-            images = self.augment(images, self.draw(purpose, self.augment.draws, uniform=True))
-        return self.discriminator(images)
+            images = self.augment(images, draws.uniform(purpose, self.augment.draws))
+        with draws.named(purpose):
+            return self.discriminator(images)
 
-    def penalty(self, real: Tensor, fake: Tensor) -> Tensor:
-        """The weighted sum of the penalties, each tracked by its name."""
-        total = real.new_zeros(())
-        for name, (function, weight) in self.penalties.items():
-            uniform = self.draw(f"penalty/{name}", uniform=True)
-            value = function(self._discriminate_real, real, fake, uniform)
-            self.track(f"penalty/{name}", value)
-            total = total + weight * value
-        return total
-
-    def _discriminate_real(self, images: Tensor) -> Tensor:
-        return self.discriminate(images, "augment real")
-
-    def draw_inputs(self, data: Any, count: int, purpose: str) -> Tensor:
-        """Latents (count, latent_dim)."""
-        generator = keyed_generator(self.seed, purpose)
-        return torch.randn(count, self.latent_dim, generator=generator)
-
-    def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int | None]:
-        """Images of the same latents every time."""
-        latents = self.draw_inputs(data, count, "sample grid")
-        made = [to_uint8(self.sample(z.to(self.device))).cpu() for z in latents.split(_AT_ONCE)]
-        return torch.cat(made), None
+    def penalize(self, penalties: Penalties, names: Sequence[str], *arguments: Any) -> Tensor:
+        """The weighted sum of those penalties that this phase names."""
+        *tensors, draws = arguments
+        return penalties(names, self.value, self.track, tensors, draws)
 
     @torch.no_grad()
-    def sample(self, latents: Tensor) -> Tensor:
+    def sample(self, inputs: Latents, **options: Any) -> Tensor:
         """Images in [-1, 1], (N, C, H, W), of the averaged generator in evaluation mode."""
-        self.generator_ema.eval()
-        return self.generator_ema(latents).float()
+        return self.generator_ema(inputs.latents).float()

@@ -1,6 +1,5 @@
 """Feed-forward style transfer of one style: Johnson et al. 2016, https://arxiv.org/abs/1603.08155."""
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,12 +8,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trompe.data.content_style import StyleBatch
-from trompe.engine.clock import Clock
-from trompe.engine.ema import ema_decay, update_ema
+from trompe.engine.ema import Averaged
+from trompe.engine.randomness import Draws
+from trompe.engine.schedules import Number
 from trompe.errors import UserError
 from trompe.images import to_signed
 from trompe.losses.perceptual import total_variation
-from trompe.methods.style import Perception, StyleTransfer, shift_seed, weighted
+from trompe.methods.style import Perception, StyleTransfer
 from trompe.networks.perceptual_network import PerceptualNetwork
 
 
@@ -30,41 +30,36 @@ class Johnson(StyleTransfer):
         style_index: which of the training style pictures.
         resolution: side of the style picture, pixels.
         optimizer: makes the optimizer from parameters and `lr`.
-        lr: learning rate.
+        lr: learning rate; a number or a schedule.
         ema_half_life_kimg: half-life of the averaged generator, thousands of images.
         ema_rampup: the half-life is at most this fraction of the images seen.
-        clock: the image clock.
-        seed: the experiment's seed.
+        common: see `Method`.
     """
 
-    use = "trompe stylize run={run} content=<picture or folder>"
+    optimizer_names = ("g",)
     takes_style = False
 
     def __init__(
         self,
         generator: nn.Module,
         perceptual: PerceptualNetwork,
-        weights: Mapping[str, float],
+        weights: Mapping[str, Number],
         style_index: int,
         resolution: int,
         optimizer: Callable[..., Optimizer],
-        lr: float,
-        ema_half_life_kimg: float,
+        lr: Number,
+        ema_half_life_kimg: Number,
         ema_rampup: float,
-        *,
-        clock: Clock,
-        seed: int,
+        **common: Any,
     ) -> None:
-        super().__init__(clock, seed)
+        super().__init__(**common)
         self.generator = generator
-        self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
+        self.generator_ema = Averaged(generator, ema_half_life_kimg, ema_rampup)
         self.perception = Perception(perceptual)
         self.weights = dict(weights)
         self.style_index = style_index
-        self.make_optimizer = optimizer
+        self.optimizer = optimizer
         self.lr = lr
-        self.ema_half_life_kimg = ema_half_life_kimg
-        self.ema_rampup = ema_rampup
         self.register_buffer("style", torch.zeros(3, resolution, resolution, dtype=torch.uint8))
         self._targets: Any = None
 
@@ -86,28 +81,22 @@ class Johnson(StyleTransfer):
 
     def configure_optimizers(self) -> Optimizer:
         """One, of the generator."""
-        return self.make_optimizer(self.generator.parameters(), lr=self.lr)
+        return self.make_optimizer(self.optimizer, self.generator.parameters(), lr=self.lr)
 
-    def training_step(self, batch: StyleBatch, batch_idx: int) -> None:
+    def update(self, phase: str, batch: StyleBatch, draws: Draws) -> None:
         """min_G  content + style (eq. 1 to 5) + total variation."""
-        optimizer: Any = self.optimizers()
         if self._targets is None:
             self._targets = self.perception.describe(to_signed(self.get_buffer("style")[None]))[0]
         generator: Any = self.generator
         content = to_signed(batch.content)
         fake = generator(content, generator.predict(content))
         losses = self.perception.losses(
-            fake, content, self._targets, self.weights, shift_seed(self)
+            fake, content, self._targets, self.weights, draws.seed("shift")
         )
         losses["total_variation"] = total_variation(fake)
-        loss = weighted(losses, self.weights, self.track)
+        loss = self.weighted(losses, self.weights)
         self.track("loss/generator", loss)
-        self.step(optimizer, loss)
-        seen = self.clock.images + self.clock.batch_size
-        step, half_life = self.clock.batch_size, self.ema_half_life_kimg
-        decay = ema_decay(step, half_life, seen, self.ema_rampup)
-        update_ema(self.generator_ema, self.generator, decay)
-        self.clock.advance()
+        self.step("g", loss)
 
     def draw_styles(self, data: Any, count: int) -> Tensor:
         """The one style, again and again."""
@@ -115,4 +104,4 @@ class Johnson(StyleTransfer):
 
     def parameters_of(self, style: Tensor) -> Tensor:
         """Those of the one style."""
-        return self.generator_ema.predict(style)
+        return self.generator_ema.network.predict(style)

@@ -1,132 +1,185 @@
-"""What every method shares: the image clock, keyed draws and per-tick averages."""
+"""What every training method is: a phase, its random numbers, and an update."""
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trompe.engine.clock import Clock
-from trompe.engine.randomness import keyed_generator, keyed_seed
-from trompe.engine.tick_means import TickAverages
+from trompe.engine.ema import Averaged
+from trompe.engine.optimizers import make_optimizer
+from trompe.engine.randomness import Draws, drawing, keyed_seed
+from trompe.engine.schedules import Number, value_at
+from trompe.engine.share import Share
+from trompe.engine.tick_means import TickMeans
+from trompe.errors import check_count
 
 
 class Method(pl.LightningModule):
-    """Base of all methods; a subclass adds networks, `training_step` and `sample`.
+    """Base of all methods: it trains, and nothing else.
+
+    A subclass adds networks, `configure_optimizers`, `phase` and `update`. What a trained method
+    can do is said by the capabilities that it also inherits, see `trompe.methods.capabilities`.
 
     Args:
-        clock: the image clock of this run; `training_step` must call `clock.advance()` once.
+        clock: the image clock of this run.
         seed: the experiment's seed.
+        gradient_clip_norm: largest norm of an optimizer's gradients together; None clips nothing.
+        accumulate: parts in which a global batch is worked on, one after the other, to save memory.
+            The batch and the random numbers are the same, and there is one step for all parts.
 
     Attributes:
-        batch_type: the named tuple of tensors that `training_step` takes; set by the subclass.
-        use: the command that uses a trained run, with ``{run}`` for its folder; likewise.
-        scalars: means of what `track` was given, during the tick that has just ended.
-        histograms: the values of `track_values` of the tick's last batch, on the host.
-        protocols: what the values of the metrics among the scalars depend on, by name.
-        bad_images: image count at which a tracked value was first not finite, else None.
+        batch_type: the named tuple of tensors that `update` takes; set by the subclass.
+        optimizer_names: what `phase` and `step` call the optimizers, in the order of
+            `configure_optimizers`.
+        means: what `track` was given since the last tick.
     """
 
     batch_type: type
-    use: str
+    optimizer_names: tuple[str, ...] = ("g", "d")
 
-    def __init__(self, clock: Clock, seed: int) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        seed: int,
+        gradient_clip_norm: float | None = None,
+        accumulate: int = 1,
+    ) -> None:
         super().__init__()
+        check_count("model.accumulate", accumulate)
         self.automatic_optimization = False
         self.clock = clock
         self.seed = seed
-        self.scalars: dict[str, float] = {}
-        self.histograms: dict[str, np.ndarray] = {}
-        self.protocols: dict[str, dict[str, Any]] = {}
-        self.bad_images: int | None = None
-        self._averages = TickAverages()
-        self._last_values: dict[str, Tensor] = {}
+        self.gradient_clip_norm = gradient_clip_norm
+        self.accumulate = accumulate
+        self.means = TickMeans()
+        self._part = 0
+        self._stepped: set[str] = set()
+        self._averages: list[tuple[Averaged, set[str]]] | None = None
+        self._state_before: Tensor | None = None
 
-    def draw_inputs(self, data: Any, count: int, purpose: str) -> Tensor:
-        """What `sample` makes `count` images from, on the CPU; depends on data, seed and purpose.
+    def phase(self) -> str:
+        """What this batch does, from the clock alone: names joined by ``+``, such as ``d+r1+g``.
+
+        The name of an optimizer stands for a step of it; what follows belongs to that step.
+        """
+        return "+".join(self.optimizer_names)
+
+    def update(self, phase: str, batch: Any, draws: Draws) -> None:
+        """Train on this process's share of a batch, without waiting for the host.
 
         Args:
-            data: the datamodule.
-            count: of images.
-            purpose: names the draw.
+            phase: of `phase`, or some of its optimizers' steps.
+            batch: a `batch_type`.
+            draws: the batch's random numbers.
         """
         raise NotImplementedError
 
-    def sample(self, inputs: Tensor) -> Tensor:
-        """Images in [-1, 1], (N, C, H, W), from the EMA weights, for N inputs on this device."""
-        raise NotImplementedError
+    @property
+    def share(self) -> Share:
+        """This process's share of the global batch."""
+        if self._trainer is None:
+            return Share(parts=self.accumulate)
+        return Share(self.global_rank, self.trainer.world_size, self.accumulate)
 
-    def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int | None]:
-        """Images uint8 (about `count`, C, H, W) that show what it does, and how many in a row."""
-        raise NotImplementedError
+    def draws(self, phase: str) -> Draws:
+        """The random numbers of this batch, made when `update` asks for them by name."""
+        return Draws(self.seed, self.clock.images, self.clock.batch_size, self.share, self.device)
 
-    def global_rows(self, count: int) -> Tensor:
-        """Which rows (count,) of the global batch this process has."""
-        rank = 0 if self._trainer is None else self.global_rank
-        return torch.arange(rank * count, (rank + 1) * count, device=self.device)
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """One global batch: its update, the averages of the networks that stepped, the clock."""
+        phase = self.phase()
+        draws = self.draws(phase)
+        if self.accumulate == 1:
+            with drawing(draws):
+                self.update(phase, batch, draws)
+        else:
+            parts = zip(*(tensor.chunk(self.accumulate) for tensor in batch), strict=True)
+            portions = [(type(batch)(*part), draws.part(i)) for i, part in enumerate(parts)]
+            for stage in self.stages(phase):
+                for self._part, (portion, numbers) in enumerate(portions):
+                    with drawing(numbers):
+                        self.update(stage, portion, numbers)
+        self.clock.advance()
+        self._follow()
 
-    def draw(self, purpose: str, *shape: int, uniform: bool = False) -> Tensor:
-        """This process's slice of random numbers drawn for the whole global batch.
+    def stages(self, phase: str) -> list[str]:
+        """A phase, cut before each optimizer's name."""
+        found: list[str] = []
+        for name in phase.split("+"):
+            if name in self.optimizer_names or not found:
+                found.append(name)
+            else:
+                found[-1] += f"+{name}"
+        return found
 
-        Args:
-            purpose: names the draw; the numbers depend on (seed, purpose, images seen) alone.
-            shape: of one image's numbers; the result is (images of this process, *shape).
-            uniform: from [0, 1) instead of the standard normal.
+    def step(self, name: str, loss: Tensor) -> None:
+        """One step of an optimizer on `loss`, after the last part of the batch.
+
+        The strategy averages the gradients over processes.
         """
-        generator = keyed_generator(self.seed, purpose, self.clock.images, self.device)
-        size = (self.clock.batch_size, *shape)
-        make = torch.rand if uniform else torch.randn
-        numbers = make(size, generator=generator, device=self.device)
-        rank, world = (0, 1) if self._trainer is None else (self.global_rank, self._world_size())
-        share = self.clock.batch_size // world
-        return numbers[rank * share : (rank + 1) * share]
-
-    def track(self, name: str, value: Tensor) -> None:
-        """Average a scalar over this tick, without waiting for the device."""
-        self._averages.add(name, value, self.clock.images)
-
-    def track_values(self, name: str, values: Tensor) -> None:
-        """Keep the tick's last `values` for a histogram, and average them."""
-        self.track(name, values)
-        self._last_values[name] = values.detach()
-
-    def step(self, optimizer: Optimizer, loss: Tensor) -> None:
-        """One optimizer step on `loss`; gradients are averaged over processes by the strategy."""
-        optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
-        optimizer.step()
+        optimizer = self._optimizers()[self.optimizer_names.index(name)]
+        if self._part == 0:
+            optimizer.zero_grad(set_to_none=True)
+        self.manual_backward(loss if self.accumulate == 1 else loss / self.accumulate)
+        if self._part == self.accumulate - 1:
+            optimizer.step()
+            self._stepped.add(name)
         # Autocast keeps casts of weights; what it kept of the stepped weights is now stale.
         torch.clear_autocast_cache()
 
+    def make_optimizer(
+        self,
+        make: Callable[..., Optimizer],
+        parameters: Iterable[nn.Parameter],
+        **settings: Any,
+    ) -> Optimizer:
+        """An optimizer that follows schedules and clips, see `trompe.engine.optimizers`."""
+        return make_optimizer(make, parameters, self.clock, self.gradient_clip_norm, **settings)
+
+    def value(self, number: Number) -> float:
+        """A number, or a schedule's number at this image count."""
+        return value_at(number, self.clock.kimg)
+
+    def weighted(self, losses: Mapping[str, Tensor], weights: Mapping[str, Number]) -> Tensor:
+        """The weighted sum of losses, each of which is tracked by its name, unweighted."""
+        for name, value in losses.items():
+            self.track(f"loss/{name}", value)
+        return torch.stack([self.value(weights[name]) * x for name, x in losses.items()]).sum()
+
+    def track(self, name: str, value: Tensor) -> None:
+        """Average a scalar over this tick, without waiting for the device."""
+        self.means.add(name, value, self.clock.images)
+
+    def track_values(self, name: str, values: Tensor) -> None:
+        """Keep the tick's last `values` for a histogram, and average them."""
+        self.means.add_values(name, values, self.clock.images)
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed the global generator too, so that dropout and the like resume exactly."""
-        rank = 0 if self._trainer is None else self.global_rank
-        seed = keyed_seed(self.seed, f"layers/{rank}", self.clock.images)
+        """Seed the global generator too, so that layers which draw from it resume exactly."""
+        seed = keyed_seed(self.seed, f"layers/{self.share.rank}", self.clock.images)
         # Not torch.manual_seed: it visits every kind of device and takes milliseconds.
         if self.device.type == "cpu":
             torch.default_generator.manual_seed(seed)
         else:
             torch.get_device_module(self.device).manual_seed(seed)
+        if batch_idx == 0:
+            self._state_before = self._generator_state()
 
-    def end_tick(self) -> None:
-        """Read the tick's averages (the only host synchronization) and level the buffers."""
-        self.scalars, self.bad_images = self._averages.read()
-        self.histograms = {k: v.float().cpu().numpy() for k, v in self._last_values.items()}
-        self._last_values = {}
-        if torch.distributed.is_initialized():
-            # Each process keeps batch-norm statistics of its own share: agree on their mean, so
-            # that the one checkpoint describes every process and resuming is exact.
-            for buffer in self.buffers():
-                if buffer.is_floating_point():
-                    torch.distributed.all_reduce(buffer)
-                    buffer /= torch.distributed.get_world_size()
-
-    def is_finite(self) -> bool:
-        """Whether every weight and buffer is a finite number. Waits for the device."""
-        tensors = [t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()]
-        return bool(torch.stack([t.detach().sum() for t in tensors]).isfinite().all())
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Say so if many processes do not compute what one would."""
+        before, self._state_before = self._state_before, None
+        if before is None or self.share.world_size == 1:
+            return
+        if not torch.equal(before, self._generator_state()):
+            rank_zero_warn(
+                "a network draws from torch's global generator, so that results depend on the "
+                "number of processes: use noise_like or Dropout of trompe.networks.noise"
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the image count."""
@@ -136,8 +189,35 @@ class Method(pl.LightningModule):
         """Continue at the checkpoint's image count."""
         self.clock.load_state_dict(checkpoint["clock"])
 
-    def _world_size(self) -> int:
-        return self.trainer.world_size
+    def _follow(self) -> None:
+        """Bring every average up to date of which a weight was stepped."""
+        if self._averages is None:
+            self._averages = [
+                (m, self._steppers(m)) for m in self.modules() if isinstance(m, Averaged)
+            ]
+        for average, steppers in self._averages:
+            if steppers & self._stepped:
+                average.follow(self.clock.images)
+        self._stepped.clear()
+
+    def _steppers(self, average: Averaged) -> set[str]:
+        """The names of the optimizers that step the averaged network."""
+        wanted = {id(parameter) for parameter in average.followed.parameters()}
+        return {
+            name
+            for name, optimizer in zip(self.optimizer_names, self._optimizers(), strict=True)
+            for group in optimizer.param_groups
+            if wanted & {id(parameter) for parameter in group["params"]}
+        }
+
+    def _optimizers(self) -> list[Any]:
+        found: Any = self.optimizers()
+        return found if isinstance(found, list) else [found]
+
+    def _generator_state(self) -> Tensor:
+        if self.device.type == "cpu":
+            return torch.get_rng_state()
+        return torch.get_device_module(self.device).get_rng_state()
 
 
 class frozen:

@@ -1,13 +1,16 @@
 """What style-transfer methods share: pairs in, pictures out, and losses in a network's features."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from trompe.data.content_style import StyleBatch
-from trompe.engine.randomness import keyed_generator, keyed_seed
+from trompe.engine.ema import Averaged
+from trompe.engine.randomness import keyed_generator
+from trompe.engine.schedules import Number
 from trompe.images import to_signed, to_uint8
 from trompe.losses.perceptual import (
     ChannelStatistics,
@@ -17,51 +20,54 @@ from trompe.losses.perceptual import (
     relative_gram_distance,
     statistics_distance,
 )
+from trompe.methods.capabilities import FromPictures, Generates, Images, on
 from trompe.methods.method import Method
 from trompe.networks.perceptual_network import PerceptualNetwork
+from trompe.networks.tiling import Tiled
 
 # Pictures are moved by fewer pixels than this before they are compared: the stride of b8e is 16.
 _SHIFTS = 8
 
 
-class StyleTransfer(Method):
+class StyleInputs(NamedTuple):
+    """Content and style images, uint8 (N, 3, R, R)."""
+
+    content: Tensor
+    style: Tensor
+
+
+class StyleTransfer(Method, Generates, FromPictures):
     """Base of the methods that make a picture with the content of one and the style of another.
 
     A subclass has `generator_ema`, from contents and a style's parameters to pictures, and says in
     `parameters_of` how these come from the style's picture.
-
-    Attributes:
-        takes_style: whether any style can be asked for; otherwise it knows one style only.
     """
 
     batch_type = StyleBatch
-    use = "trompe stylize run={run} content=<picture or folder> style=<picture or folder>"
+    inputs_type = StyleInputs
     takes_style = True
-    generator_ema: Any
+    multiple = 4  # the generators halve the resolution twice
+    generator_ema: Averaged
 
     def parameters_of(self, style: Tensor) -> Tensor:
-        """What `stylize` takes, (N, P), for style images (N, 3, H, W) in [-1, 1]."""
+        """What the generator is told, (N, P), for style images (N, 3, H, W) in [-1, 1]."""
         raise NotImplementedError
 
-    def stylize(self, content: Tensor, parameters: Tensor) -> Tensor:
-        """The averaged generator's pictures (N, 3, H, W) in [-1, 1] of `content`, float32."""
-        return self.generator_ema.eval()(content, parameters).float()
-
-    def draw_inputs(self, data: Any, count: int, purpose: str) -> Tensor:
-        """Held-out pairs (count, 2, 3, R, R) of content and style, uint8."""
+    def draw_inputs(self, data: Any, count: int, purpose: str) -> StyleInputs:
+        """Held-out pairs of content and style."""
         contents, styles = data.contents("validation", count), self.draw_styles(data, count)
         order = torch.randperm(count, generator=keyed_generator(self.seed, purpose))
-        return torch.stack([contents, styles[order]], 1)
+        return StyleInputs(contents, styles[order])
 
     def draw_styles(self, data: Any, count: int) -> Tensor:
         """Style images (count, 3, R, R), uint8, that were not trained on."""
         return data.styles("validation", count)
 
     @torch.no_grad()
-    def sample(self, inputs: Tensor) -> Tensor:
-        """Images in [-1, 1], (N, 3, H, W), of the averaged generator, for uint8 pairs."""
-        content, style = (to_signed(images) for images in inputs.unbind(1))
-        return self.stylize(content, self.parameters_of(style))
+    def generate(self, inputs: StyleInputs) -> Images:
+        """Images of the averaged generator."""
+        content, style = map(to_signed, inputs)
+        return Images(self.generator_ema(content, self.parameters_of(style)).float())
 
     def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int]:
         """A matrix of held-out contents (rows) and styles (columns), at most about `count` images.
@@ -72,15 +78,55 @@ class StyleTransfer(Method):
         n_styles = min(side, data.split_size("validation")) if self.takes_style else 1
         styles = self.draw_styles(data, max(n_styles, 1)).cpu()
         n_contents = min(side, data.content.split_size("validation"))
-        contents, columns = data.contents("validation", max(n_contents, 1)), len(styles)
-        repeated = styles.repeat(len(contents), 1, 1, 1)
-        pairs = torch.stack([contents.repeat_interleave(columns, 0), repeated], 1)
-        made = [to_uint8(self.sample(some.to(self.device))).cpu() for some in pairs.split(columns)]
-        corner = torch.full_like(contents[:1], 255)
-        rows = [
-            torch.cat([content[None], row]) for content, row in zip(contents, made, strict=True)
-        ]
-        return torch.cat([corner, styles, *rows]), columns + 1
+        contents = data.contents("validation", max(n_contents, 1))
+        rows = [torch.full_like(contents[:1], 255), styles]
+        for content in contents:
+            repeated = content.expand(len(styles), -1, -1, -1)
+            made = self.generate(on(self.device, StyleInputs(repeated, styles))).images
+            rows += [content[None], to_uint8(made).cpu()]
+        return torch.cat(rows), len(styles) + 1
+
+    def describe(self, style: Tensor) -> Tensor:
+        """See `FromPictures`."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def render(
+        self,
+        picture: Tensor,
+        style: Tensor | None = None,
+        strength: float = 1.0,
+        tile: int | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """See `FromPictures`.
+
+        Below full strength the style's parameters are mixed with those of the content's own, and
+        what the generator fails to reproduce of the content is given back in the same measure. A
+        method that knows one style only has its pictures faded into the content.
+        """
+        network = self.generator_ema.network
+        make = partial(self._make, picture, tile=tile)
+        if style is None:
+            return torch.lerp(picture, make(network.predict(picture)), strength)
+        parameters = network.predict(style)
+        if strength == 1:
+            return make(parameters)
+        own = network.predict(self.describe(picture))
+        missing = picture - make(own)
+        made = make(torch.lerp(own, parameters, strength))
+        return (made + (1 - strength) * missing).clamp(-1, 1)
+
+    def tile_memory(self, height: int, width: int, tile: int) -> int | None:
+        """See `FromPictures`: as its generator can."""
+        network = self.generator_ema.network
+        return network.tile_memory(height, width, tile) if isinstance(network, Tiled) else None
+
+    def _make(self, picture: Tensor, parameters: Tensor, tile: int | None) -> Tensor:
+        if tile is None:
+            return self.generator_ema(picture, parameters).float()
+        network = self.generator_ema.network
+        return network.render_in_tiles(picture, parameters, tile).float()
 
 
 class StyleTarget(NamedTuple):
@@ -123,7 +169,7 @@ class Perception:
         fake: Tensor,
         content: Tensor,
         targets: Mapping[str, StyleTarget],
-        weights: Mapping[str, float],
+        weights: Mapping[str, Number],
         seed: int,
     ) -> dict[str, Tensor]:
         """Content, gram and statistics: means over the network's layers, in float32.
@@ -156,24 +202,10 @@ class Perception:
             return {
                 name: mean(loss(k) for k in (wanted if name == "content" else targets))
                 for name, loss in losses.items()
-                if weights[name]
+                if weights[name] != 0
             }
 
 
 def mean(values: Iterable[Tensor]) -> Tensor:
     """Of scalars."""
     return torch.stack(list(values)).mean()
-
-
-def shift_seed(method: Method) -> int:
-    """The seed for `Perception.losses`, another at every update."""
-    return keyed_seed(method.seed, "shift", method.clock.images)
-
-
-def weighted(
-    losses: Mapping[str, Tensor], weights: Mapping[str, float], track: Callable[[str, Tensor], None]
-) -> Tensor:
-    """The weighted sum of losses, each of which is tracked by its name, unweighted."""
-    for name, value in losses.items():
-        track(f"loss/{name}", value)
-    return torch.stack([weights[name] * value for name, value in losses.items()]).sum()

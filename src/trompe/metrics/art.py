@@ -33,6 +33,8 @@ class ArtFID(Comparison):
         UserError: if a count is below 2.
     """
 
+    needs = ("content", "style")
+
     def __init__(
         self,
         content: PairMeasure,
@@ -54,10 +56,10 @@ class ArtFID(Comparison):
         self.style.prepare(data)
         self.data_fingerprint = self.content.data_fingerprint
 
-    def measure_rows(self, images: Tensor, inputs: Tensor | None) -> Tensor:
+    def measure_rows(self, outputs: Any, inputs: Any) -> Tensor:
         """The content's measure and the features of the images."""
-        content = self.content.measure_rows(images, inputs)
-        return torch.cat([content, self.style.measure_rows(images, inputs)], 1)
+        content = self.content.measure_rows(outputs, inputs)
+        return torch.cat([content, self.style.measure_rows(outputs, inputs)], 1)
 
     def scores(self, rows: Tensor) -> dict[str, Score]:
         """Both factors and their product, whose error is to first order."""

@@ -26,6 +26,7 @@ class Comparison(Metric):
         UserError: if `n_images` is below 2.
 
     Attributes:
+        needs: fields of the inputs or outputs, besides `images`, that it looks at.
         with_errors: whether a standard error is worked out by resampling where no formula gives it.
         undefined: after `prepare`, why which measures have no meaning here; they are left out.
         data_fingerprint: after `prepare`, hash of the data.
@@ -34,6 +35,7 @@ class Comparison(Metric):
     is_differentiable = False
     full_state_update = False
 
+    needs: tuple[str, ...] = ()
     rows: Tensor
     filled: Tensor
 
@@ -55,8 +57,8 @@ class Comparison(Metric):
         """
         raise NotImplementedError
 
-    def measure_rows(self, images: Tensor, inputs: Tensor | None) -> Tensor:
-        """The numbers (N, columns) of images uint8 (N, 1 or 3, H, W), made from `inputs`."""
+    def measure_rows(self, outputs: Any, inputs: Any) -> Tensor:
+        """The numbers (N, columns) of `outputs`, made from `inputs`; see `update`."""
         raise NotImplementedError
 
     def scores(self, rows: Tensor) -> dict[str, Score]:
@@ -75,18 +77,18 @@ class Comparison(Metric):
         """`undefined` by the names in a record."""
         return {}
 
-    def update(self, images: Tensor, numbers: Tensor, inputs: Tensor | None = None) -> None:
+    def update(self, outputs: Any, numbers: Tensor, inputs: Any = None) -> None:
         """Take generated images into account.
 
         Args:
-            images: uint8 (N, 1 or 3, H, W); an empty batch changes nothing.
+            outputs: a named tuple, its images uint8 (N, 1 or 3, H, W); an empty one is left out.
             numbers: (N,), which of the `n_images` they are.
-            inputs: (N, ...), what each was made from, where it was a method that made them.
+            inputs: a named tuple of what each was made from, where it was a method that made them.
         """
-        if len(images) == 0:
+        if len(numbers) == 0:
             return
         numbers = numbers.to(self.rows.device)
-        self.rows[numbers] = self.measure_rows(images, inputs)
+        self.rows[numbers] = self.measure_rows(outputs, inputs)
         self.filled[numbers] += 1
 
     def compute(self) -> dict[str, Score]:

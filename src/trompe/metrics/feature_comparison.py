@@ -56,6 +56,10 @@ class FeatureComparison(Comparison):
         self.cache_dir = cache_dir
         self.reference: Reference | None = None
 
+    def record_name(self, measure: str) -> str:
+        """What a measure's value is called in a record."""
+        return self.features.record_name(measure)
+
     def prepare(self, data: ReferenceData) -> None:
         """Compare with images of `data` from now on, by features from the cache if it has them.
 
@@ -75,9 +79,9 @@ class FeatureComparison(Comparison):
         }
         self.undefined = {name: why for name, why in reasons.items() if why is not None}
 
-    def measure_rows(self, images: Tensor, inputs: Tensor | None) -> Tensor:
+    def measure_rows(self, outputs: Any, inputs: Any) -> Tensor:
         """The features of the images."""
-        return self.features(images)
+        return self.features(outputs.images)
 
     def scores(self, rows: Tensor) -> dict[str, Score]:
         """The measures of all images' features.
@@ -99,17 +103,17 @@ class FeatureComparison(Comparison):
                 raise UserError(f"metrics: {name}: {error}") from error
             if self.with_errors and score.standard_error is None:
                 score = score._replace(standard_error=bootstrap_error(measure, rows))
-            scores[self.features.record_name(name)] = score
+            scores[self.record_name(name)] = score
         return scores
 
     def undefined_names(self) -> dict[str, str]:
         """`undefined` by the names in a record."""
-        return {self.features.record_name(name): why for name, why in self.undefined.items()}
+        return {self.record_name(name): why for name, why in self.undefined.items()}
 
     def directions(self) -> dict[str, str]:
         """Which is better of each value, ``"higher"`` or ``"lower"``, by its name in a record."""
         return {
-            self.features.record_name(name): "higher"
+            self.record_name(name): "higher"
             if getattr(function, "higher_is_better", False)
             else "lower"
             for name, function in self.measures.items()
@@ -132,7 +136,7 @@ class FeatureComparison(Comparison):
     def protocols(self) -> dict[str, dict[str, Any]]:
         """The protocol of each value in a record, by its name."""
         common, directions = self.protocol(), self.directions()
-        names = {name: self.features.record_name(name) for name in self.measures}
+        names = {name: self.record_name(name) for name in self.measures}
         return {
             names[name]: {
                 "measure": f"{inspect.getmodule(function).__name__}.{name}",  # type: ignore[union-attr]

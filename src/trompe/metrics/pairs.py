@@ -113,6 +113,8 @@ class PairComparison(Comparison):
         UserError: if there are none.
     """
 
+    needs = ("content", "style")
+
     def __init__(self, measures: Mapping[str, PairMeasure], n_images: int) -> None:
         super().__init__(n_images, len(measures))
         self.measures = nn.ModuleList(measures.values())
@@ -134,18 +136,14 @@ class PairComparison(Comparison):
         self.data_fingerprint = data.fingerprint
 
     @torch.no_grad()
-    def measure_rows(self, images: Tensor, inputs: Tensor | None) -> Tensor:
-        """The measures of the images, made from pairs uint8 (N, 2, 3, H, W)."""
-        assert inputs is not None
-        found = []
+    def measure_rows(self, outputs: Any, inputs: Any) -> Tensor:
+        """The measures of the images, made from content and style, uint8 (N, 3, H, W)."""
+        images, found = outputs.images, []
         with torch.autocast(images.device.type, enabled=False):
-            parts = zip(
-                images.split(_AT_ONCE), inputs.to(images.device).split(_AT_ONCE), strict=True
-            )
-            for some, pairs in parts:
-                three = [to_signed(part) for part in (some, *pairs.unbind(1))]
-                values = [measure(*three) for measure in self.measures]
-                found.append(torch.stack(values, 1))
+            three = (images, inputs.content.to(images.device), inputs.style.to(images.device))
+            for parts in zip(*(part.split(_AT_ONCE) for part in three), strict=True):
+                signed = [to_signed(part) for part in parts]
+                found.append(torch.stack([measure(*signed) for measure in self.measures], 1))
         return torch.cat(found)
 
     def scores(self, rows: Tensor) -> dict[str, Score]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trompe.networks.init import check_side
+from trompe.networks.noise import Dropout
 
 # `irange` in the published settings: weights are uniform in +-irange, biases 0.
 _GENERATOR_RANGE = 0.05
@@ -99,11 +100,11 @@ class MLPDiscriminator(nn.Module):
         check_side(resolution)
         self.layers = nn.Sequential(
             nn.Flatten(),
-            nn.Dropout(input_dropout),
+            Dropout(input_dropout),
             Maxout(channels * resolution**2, width, pieces),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             Maxout(width, width, pieces),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(width, 1),
         )
         _init_uniform(self, _DISCRIMINATOR_RANGE)

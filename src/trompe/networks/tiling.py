@@ -5,14 +5,17 @@ gathered in passes of their own, each of which computes anew what lies before: a
 resolution only tiles are ever in memory; the maps at a quarter of the resolution are kept whole.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, relu
 
-from trompe.networks.transformer import Layer, Moments, StyleTransformer
+if TYPE_CHECKING:
+    from trompe.networks.transformer import Layer, StyleTransformer
 
 Map = Callable[[Tensor], Tensor]
 
@@ -21,9 +24,28 @@ Map = Callable[[Tensor], Tensor]
 _HALO, _COARSEST = 8, 4
 
 
+class Moments(NamedTuple):
+    """Mean and variance (C,) of each channel over a picture."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+class Tiled(ABC):
+    """A style generator that can make a large picture tile by tile."""
+
+    @abstractmethod
+    def render_in_tiles(self, content: Tensor, parameters: Tensor, tile: int) -> Tensor:
+        """What it makes of one content (1, 3, H, W), but for rounding; see `stylize_in_tiles`."""
+
+    @abstractmethod
+    def tile_memory(self, height: int, width: int, tile: int) -> int:
+        """About how many bytes that takes."""
+
+
 @torch.no_grad()
 def stylize_in_tiles(
-    network: StyleTransformer, content: Tensor, parameters: Tensor, tile: int
+    network: "StyleTransformer", content: Tensor, parameters: Tensor, tile: int
 ) -> Tensor:
     """What `network` makes of one content (1, 3, H, W), but for rounding, in tiles.
 
@@ -50,7 +72,7 @@ def stylize_in_tiles(
     return _whole(features, [*after, network.last, torch.tanh], tile)
 
 
-def tile_memory(network: StyleTransformer, height: int, width: int, tile: int) -> int:
+def tile_memory(network: "StyleTransformer", height: int, width: int, tile: int) -> int:
     """About how many bytes a picture takes: in tiles, or whole if `tile` is not smaller than it.
 
     Measured at 512 to 1536 px: 7 maps of full resolution of a tile at once, and 7 of a quarter of
@@ -64,7 +86,7 @@ def tile_memory(network: StyleTransformer, height: int, width: int, tile: int) -
 
 
 def _fixed(
-    layer: Layer, parameters: Tensor, enter: Map, source: Tensor, before: list[Map], tile: int
+    layer: "Layer", parameters: Tensor, enter: Map, source: Tensor, before: list[Map], tile: int
 ) -> Map:
     """The layer with its activation, and the moments that it has over the whole picture."""
     sums = torch.zeros(3, layer.channels, dtype=torch.float64, device=source.device)

@@ -6,14 +6,16 @@ normalization and upsampling by repetition; Ghiasi et al. 2017, https://arxiv.or
 sec. 3, for predicting its parameters from the style image.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, instance_norm, interpolate, relu
 
+from trompe.networks.tiling import Moments, Tiled, stylize_in_tiles, tile_memory
 
-class StyleTransformer(nn.Module):
+
+class StyleTransformer(nn.Module, Tiled):
     """Content images and a style's parameters to stylized images.
 
     Args:
@@ -72,6 +74,14 @@ class StyleTransformer(nn.Module):
             features = relu(layer(features, next(pairs)))
         return torch.tanh(self.last(features))
 
+    def render_in_tiles(self, content: Tensor, parameters: Tensor, tile: int) -> Tensor:
+        """See `Tiled`."""
+        return stylize_in_tiles(self, content, parameters, tile)
+
+    def tile_memory(self, height: int, width: int, tile: int) -> int:
+        """See `Tiled`."""
+        return tile_memory(self, height, width, tile)
+
 
 class OneStyleTransformer(StyleTransformer):
     """The same network for one style, whose parameters are simply learned.
@@ -120,7 +130,7 @@ class Layer(nn.Module):
         return self.normalize(self.convolution(features), parameters)
 
     def normalize(
-        self, features: Tensor, parameters: Tensor, moments: "Moments | None" = None
+        self, features: Tensor, parameters: Tensor, moments: Moments | None = None
     ) -> Tensor:
         """Features normalized, scaled by 1 + the first C parameters, and shifted by the others.
 
@@ -135,10 +145,3 @@ class Layer(nn.Module):
         else:
             normal = batch_norm(features, moments.mean.float(), moments.variance.float())
         return normal * (1 + scale) + shift
-
-
-class Moments(NamedTuple):
-    """Mean and variance (C,) of each channel over a picture."""
-
-    mean: Tensor
-    variance: Tensor

@@ -1,14 +1,24 @@
-"""Going on with a run: which folder, and whether its config is still the one asked for."""
+"""Resuming a run: which folder, and whether its config is still the one asked for."""
 
 from pathlib import Path
 from typing import Any
 
+from trompe.engine.hardware import device_type
 from trompe.runs.run_folder import RunFolder
 
 _MISSING: Any = object()
 
 # What may change between sessions of one run without making it another experiment.
-FREE_KEYS = ("kimg", "run", "resume", "paths", "logger", "trainer.num_nodes")
+# The number of processes may: of one global batch, any number computes the same.
+FREE_KEYS = (
+    "kimg",
+    "run",
+    "resume",
+    "paths",
+    "logger",
+    "trainer.num_nodes",
+    "trainer.devices",
+)
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -26,8 +36,14 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differing_keys(old: dict, new: dict) -> dict[str, tuple[Any, Any]]:
-    """Dotted keys whose values differ, each with (old, new); a missing one counts as None."""
+    """Dotted keys whose values differ, each with (old, new); a missing one counts as None.
+
+    An accelerator is compared by what it is on this machine.
+    """
     a, b = flatten(old), flatten(new)
+    for flat in (a, b):
+        if (accelerator := flat.get("trainer.accelerator")) is not None:
+            flat["trainer.accelerator"] = device_type(accelerator)
     return {k: (a.get(k), b.get(k)) for k in sorted({*a, *b}) if a.get(k) != b.get(k)}
 
 

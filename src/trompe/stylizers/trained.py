@@ -1,5 +1,6 @@
 """Stylizing with a trained run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import psutil
@@ -9,15 +10,11 @@ from torch.nn.functional import pad
 
 from trompe.engine.hardware import cpu_has_bf16
 from trompe.errors import UserError, check_positive
-from trompe.methods.style import StyleTransfer
-from trompe.networks.tiling import stylize_in_tiles, tile_memory
-from trompe.networks.transformer import StyleTransformer
+from trompe.methods.capabilities import FromPictures, check_options, require
+from trompe.methods.trained import find_checkpoint, load_method
 from trompe.runs.run_folder import open_run
-from trompe.tasks.sample import find_checkpoint, load_method
 
 _GIB = 2**30
-# The generators halve the resolution twice.
-_MULTIPLE = 4
 _SMALLEST_TILE = 64  # with a smaller one most of the work would go into its halo
 
 
@@ -36,82 +33,62 @@ class Trained:
         tile: side in pixels of the tiles in which a large picture is made; None: whole if the
             memory suffices, else in the largest tiles that fit.
         memory_gib: memory that a picture may take; None: half of what is free.
+        options: of the run's model, such as ``direction``; None leaves one out.
 
     Raises:
-        UserError: if the run has no such checkpoint or is no style transfer, or a value is wrong.
+        UserError: if the run has no such checkpoint or makes no pictures from pictures, or a value
+            is wrong.
     """
 
     def __init__(
-        self, run: str | None, checkpoint: str, tile: int | None, memory_gib: float | None
+        self,
+        run: str | None,
+        checkpoint: str,
+        tile: int | None,
+        memory_gib: float | None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         if run is None:
             raise UserError("run= is missing: name the folder of a style-transfer run")
         folder = open_run(run)
         loaded, which = find_checkpoint(folder, checkpoint)
         method = load_method(folder, loaded)
-        if not isinstance(method, StyleTransfer):
-            raise UserError(
-                f"{folder.path} was not trained on styles: its model is no style transfer"
-            )
+        require(method, "stylize", folder.path)
+        assert isinstance(method, FromPictures)
+        self.options = check_options(options or {}, method, folder.path)
         for name, value in (("tile", tile), ("memory_gib", memory_gib)):
             if value is not None:
                 check_positive(name, value)
         self.method = method
         self.name = f"{folder.path.name} ({which})"
-        self.device = method.device
+        self.device: torch.device = method.device
         self.takes_style = method.takes_style
         self.tile = tile
         self.memory_gib = memory_gib
 
     def describe(self, style: Tensor) -> Tensor:
         """See `Stylizer`."""
-        method: Any = self.method
-        return method.perception.describe(style)[1]
+        return self.method.describe(style)
 
     @torch.no_grad()
     def render(self, content: Tensor, style: Tensor | None, strength: float) -> Tensor:
-        """See `Stylizer`.
-
-        Below full strength the style's parameters are mixed with those of the content's own, and
-        what the generator fails to reproduce of the content is given back in the same measure. A
-        run that knows one style only has its pictures faded into the content.
-        """
-        generator: Any = self.method.generator_ema
+        """See `Stylizer`: whole or in tiles; in bfloat16 where the hardware has it."""
         height, width = content.shape[2:]
         # The edge is repeated up to a whole number of the generator's coarsest pixels.
-        padding = (0, -width % _MULTIPLE, 0, -height % _MULTIPLE)
-        padded = pad(content, padding, mode="replicate")
-        if style is None:
-            picture = self.make(padded, generator.predict(padded))
-            picture = torch.lerp(padded, picture, strength)
-        else:
-            parameters = generator.predict(style)
-            if strength == 1:
-                picture = self.make(padded, parameters)
-            else:
-                own = generator.predict(self.describe(content))
-                missing = padded - self.make(padded, own)
-                picture = self.make(padded, torch.lerp(own, parameters, strength))
-                picture = (picture + (1 - strength) * missing).clamp(-1, 1)
-        return picture[..., :height, :width]
-
-    def make(self, content: Tensor, parameters: Tensor) -> Tensor:
-        """The generator's picture, whole or in tiles; in bfloat16 where the hardware has it."""
-        tile = self.choose_tile(*content.shape[2:])
+        multiple = self.method.multiple
+        padded = pad(content, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+        tile = self.choose_tile(*padded.shape[2:])
         with autocast_picture(self.device):
             try:
-                if tile is None:
-                    return self.method.stylize(content, parameters)
-                generator: Any = self.method.generator_ema
-                return stylize_in_tiles(generator, content, parameters, tile).float()
+                picture = self.method.render(padded, style, strength, tile, **self.options)
             except (RuntimeError, MemoryError) as error:
                 if not isinstance(error, MemoryError) and "memory" not in str(error):
                     raise
-                height, width = content.shape[2:]
                 raise UserError(
                     f"a picture of {width} x {height} pixels needs more memory than there is: a "
                     "smaller size= or tile= fits"
                 ) from error
+        return picture[..., :height, :width]
 
     def choose_tile(self, height: int, width: int) -> int | None:
         """The side of the tiles for a picture; None if it can be made whole.
@@ -119,20 +96,21 @@ class Trained:
         Raises:
             UserError: if it is too large for the memory, saying what is not.
         """
-        generator = self.method.generator_ema
-        if not isinstance(generator, StyleTransformer):
+        limit, longer = self.memory_limit(), max(height, width)
+        whole = self.method.tile_memory(height, width, longer)
+        if whole is None or (self.tile is None and whole <= limit):
             return None
-        limit = self.memory_limit()
-        longer = max(height, width)
-        if self.tile is None and tile_memory(generator, height, width, longer) <= limit:
-            return None
+
+        def memory(tile: int) -> int:
+            return self.method.tile_memory(height, width, tile) or 0
+
         fitting = [
             tile
             for tile in (_SMALLEST_TILE * 2**i for i in range(20))
-            if tile < longer and tile_memory(generator, height, width, tile) <= limit
+            if tile < longer and memory(tile) <= limit
         ]
         if not fitting:
-            needed = tile_memory(generator, height, width, min(_SMALLEST_TILE, longer))
+            needed = memory(min(_SMALLEST_TILE, longer))
             share = (limit / needed) ** 0.5 * min(height, width)
             raise UserError(
                 f"a picture of {width} x {height} pixels needs {needed / _GIB:.2g} GiB of memory "
@@ -141,7 +119,7 @@ class Trained:
             )
         if self.tile is None:
             return fitting[-1]
-        needed = tile_memory(generator, height, width, self.tile)
+        needed = memory(self.tile)
         if needed > limit:
             raise UserError(
                 f"tile={self.tile} needs {needed / _GIB:.2g} GiB of memory for a picture of "

@@ -14,16 +14,18 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from trompe.callbacks.evaluation import BLOCK
-from trompe.callbacks.evaluation import evaluate as evaluate_method
 from trompe.command import config_dir
 from trompe.data.image_data import ImageData
 from trompe.data.picture_folder import FolderSource
 from trompe.errors import UserError
+from trompe.methods.capabilities import Images
+from trompe.methods.trained import find_checkpoint, load_method
 from trompe.metrics.comparison import Comparison
+from trompe.metrics.evaluation import BLOCK, check_measurable
+from trompe.metrics.evaluation import evaluate as evaluate_method
 from trompe.metrics.score import Score
+from trompe.runs.older import upgrade_config
 from trompe.runs.run_folder import open_run, utc_now
-from trompe.tasks.sample import find_checkpoint, load_method
 
 # Half of a normal distribution's central 95 %, in standard errors.
 _HALF_INTERVAL = 1.96
@@ -54,11 +56,12 @@ def _evaluate_run(cfg: DictConfig) -> Path:
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
     out = card_file(cfg.out) if cfg.out else None
     run.enter_directory()
-    data = instantiate(run.read_config()["data"], _convert_="all")
+    data = instantiate(upgrade_config(run.read_config())["data"], _convert_="all")
     data.setup()
     run.check_data(data.fingerprint)
     method = load_method(run, checkpoint)
     metrics = instantiate(cfg.metrics, _convert_="all")
+    check_measurable(method, metrics)
     for metric in metrics.values():
         metric.with_errors = True
         metric.to(method.device).prepare(data)
@@ -97,7 +100,7 @@ def _evaluate_images(cfg: DictConfig) -> Path:
     for numbers in tqdm(torch.arange(count).split(BLOCK), "images", unit_scale=BLOCK, **_BAR):
         images = generated.gather("train", numbers).images.to(device)
         for metric in metrics.values():
-            metric.update(images, numbers)
+            metric.update(Images(images), numbers)
     scores = {n: s for metric in metrics.values() for n, s in metric.compute().items()}
     subject = {"generated": str(cfg.generated), "data": generated.fingerprint}
     print(f"{cfg.generated} ({count} images) against {cfg.reference}")

@@ -23,6 +23,7 @@ from trompe.runs.differences import (
     first_difference,
 )
 from trompe.runs.index import find_runs
+from trompe.runs.older import upgrade_config
 from trompe.runs.provenance import describe_code, describe_packages
 from trompe.runs.run_folder import RunFolder, open_run, quoted, write_json
 from trompe.sweeps.launchers import Local
@@ -97,7 +98,7 @@ def differences_around(run: RunFolder, code: str) -> list[str]:
     if code == "current":
         lines += differing_facts(facts.get("code", {}), describe_code(), "code")
     run.enter_directory()
-    data = instantiate(run.read_config()["data"], _convert_="all")
+    data = instantiate(upgrade_config(run.read_config())["data"], _convert_="all")
     data.prepare_data()
     data.setup("fit")
     before = facts.get("data_fingerprint")

@@ -6,21 +6,18 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor
 
-from trompe.engine.checkpoint import load_checkpoint
-from trompe.engine.clock import Clock
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError, check_count, check_positive
 from trompe.images import make_grid, save_animation, save_grid, save_picture, to_picture, to_uint8
-from trompe.methods.method import Method
-from trompe.runs.run_folder import RunFolder, open_run
+from trompe.methods.capabilities import FromLatents, Latents, on, require
+from trompe.methods.trained import find_checkpoint, load_method
+from trompe.runs.run_folder import open_run
 
 # The files that `sample` writes into its folder.
 _SAMPLES = re.compile(r"images/\d{4,}\.png|grid\.png|interpolation\.(png|gif)")
@@ -45,14 +42,13 @@ def sample(cfg: DictConfig) -> Path:
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
     seeds = parse_seeds(cfg.seeds, cfg.n)
     method = load_method(run, checkpoint)
-    latent_dim: int | None = getattr(method, "latent_dim", None)
-    if latent_dim is None:
-        raise UserError(f"{run.path} makes pictures from pictures: use trompe stylize")
+    require(method, "sample", run.path)
+    assert isinstance(method, FromLatents)
     kimg = checkpoint["clock"]["images"] / 1000
     out = Path(cfg.out).expanduser() if cfg.out else run.path / "generated" / f"{which}_{kimg:g}"
     out = out.absolute()
     check_target(out, cfg.overwrite)
-    latents = torch.stack([latent(seed, latent_dim) for seed in seeds])
+    latents = torch.stack([latent(seed, method.latent_shape) for seed in seeds])
     images = generate(method, latents, cfg.batch_size)
     work = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
@@ -93,32 +89,6 @@ def check_target(out: Path, overwrite: bool) -> None:
         raise UserError(f"{out} is there already: set overwrite=true or another out=")
 
 
-def find_checkpoint(run: RunFolder, which: str) -> tuple[dict[str, Any], str]:
-    """The checkpoint `best` or `last`, and which it is: best falls back to last.
-
-    Raises:
-        UserError: if the run has none, or `which` is neither.
-    """
-    files = {"best": run.best_checkpoint, "last": run.last_checkpoint}
-    if which not in files:
-        raise UserError(f"checkpoint={which} is neither best nor last")
-    if which == "best" and not files["best"].is_file():
-        which = "last"
-    if not files[which].is_file():
-        raise UserError(f"{run.path} has no checkpoint yet: train it for at least one tick")
-    return load_checkpoint(files[which]), which
-
-
-def load_method(run: RunFolder, checkpoint: dict[str, Any]) -> Method:
-    """The run's method with the checkpoint's weights, on the GPU if there is one."""
-    config = run.read_config()
-    clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
-    method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
-    method.load_state_dict(checkpoint["state_dict"])
-    clock.load_state_dict(checkpoint["clock"])
-    return method.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def parse_seeds(seeds: str | int | Sequence[str | int] | None, n: int) -> list[int]:
     """Seeds as written in a config, `0-3` or `[0-3, 7]`, as numbers; None is the first `n`.
 
@@ -143,15 +113,15 @@ def parse_seeds(seeds: str | int | Sequence[str | int] | None, n: int) -> list[i
     return list(dict.fromkeys(found))
 
 
-def latent(seed: int, latent_dim: int) -> Tensor:
-    """The latent vector (latent_dim,) that belongs to a sample's seed."""
-    return torch.randn(latent_dim, generator=keyed_generator(seed, "sample"))
+def latent(seed: int, shape: Sequence[int]) -> Tensor:
+    """The latent of that shape that belongs to a sample's seed."""
+    return torch.randn(*shape, generator=keyed_generator(seed, "sample"))
 
 
-def generate(method: Any, latents: Tensor, batch_size: int) -> Tensor:
-    """uint8 images (N, C, H, W) on the CPU for latents (N, latent_dim)."""
-    batches = latents.split(batch_size)
-    return torch.cat([to_uint8(method.sample(z.to(method.device))).cpu() for z in batches])
+def generate(method: FromLatents, latents: Tensor, batch_size: int) -> Tensor:
+    """uint8 images (N, C, H, W) on the CPU for latents (N, *latent_shape)."""
+    batches = (on(method.device, Latents(z)) for z in latents.split(batch_size))
+    return torch.cat([to_uint8(method.sample(batch)).cpu() for batch in batches])
 
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
@@ -159,14 +129,16 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
 
     A straight line would pass through lengths that a normal latent hardly ever has.
     """
-    cosine = torch.dot(a / a.norm(), b / b.norm()).clamp(-1, 1)
+    cosine = torch.dot((a / a.norm()).flatten(), (b / b.norm()).flatten()).clamp(-1, 1)
     angle = torch.arccos(cosine)
     if angle.abs() < 1e-6:
         return torch.lerp(a, b, t)
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
-def write_interpolation(method: Any, keyframes: Tensor, cfg: DictConfig, folder: Path) -> None:
+def write_interpolation(
+    method: FromLatents, keyframes: Tensor, cfg: DictConfig, folder: Path
+) -> None:
     """A strip from keyframe to keyframe, and an animation that passes through all and returns."""
     frames, strip = cfg.interpolation.frames, 8
     pairs = list(itertools.pairwise(keyframes))

@@ -1,4 +1,4 @@
-"""What one `trompe train` works on: a new run, one to go on with, or a variation of one."""
+"""What one `trompe train` works on: a new run, one to resume, or a variation of one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from trompe.runs.resume import apply_change, differing_keys, find_unfinished, is
 from trompe.runs.run_folder import RunFolder, new_run_path, open_run
 
 SESSION_KEYS = ("run", "resume", "fresh")  # say what to work on; no part of an experiment
+# Of run folders; one is added whenever older ones cannot be resumed any more.
+FORMAT = 2
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Session:
         run: its folder.
         config: resolved.
         overrides: what the config was composed from.
-        resumed: whether it goes on from its checkpoint.
+        resumed: whether it starts from its checkpoint.
         parent: the run that it is a variation of, and in what.
     """
 
@@ -39,8 +41,8 @@ class Session:
 def open_session(cfg: DictConfig) -> Session:
     """Decide what this session works on.
 
-    `run=FOLDER` goes on with that run, or, with other overrides than such as may change, starts a
-    variation of it; so does `fresh=true`, with none. `resume=auto` looks for a run to go on with.
+    `run=FOLDER` resumes that run, or, with other overrides than such as may change, starts a
+    variation of it; so does `fresh=true`, with none. `resume=auto` looks for a run to resume.
     """
     overrides = [o for o in HydraConfig.get().overrides.task if not _is_session_key(o)]
     if cfg.run is not None:
@@ -62,7 +64,7 @@ def open_session(cfg: DictConfig) -> Session:
 
 
 def _reopen(run: RunFolder, overrides: list[str], cfg: DictConfig) -> Session:
-    """Go on with `run`, or vary it, by its own config and new overrides."""
+    """Resume `run`, or vary it, by its own config and new overrides."""
     paths = _resolve(cfg.paths)
     paths = {**paths, "output_dir": str(Path(paths["output_dir"]).expanduser().absolute())}
     run.enter_directory()
@@ -90,8 +92,13 @@ def _reopen(run: RunFolder, overrides: list[str], cfg: DictConfig) -> Session:
 def _continue(run: RunFolder, overrides: list[str], config: dict[str, Any]) -> Session:
     if not run.last_checkpoint.is_file():
         raise UserError(
-            f"{run.path} has no checkpoint to go on from: it ended before its first tick; "
+            f"{run.path} has no checkpoint to resume from: it ended before its first tick; "
             "start it again without run="
+        )
+    if run.read_facts().get("format", 1) < FORMAT:
+        raise UserError(
+            f"{run.path} was trained by an older version and cannot be resumed: it can be sampled, "
+            "evaluated and compared; train it anew without run="
         )
     kimg = load_checkpoint(run.last_checkpoint)["clock"]["images"] / 1000
     clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])

@@ -1,0 +1,131 @@
+"""Numbers that change with the images seen.
+
+Wherever a config takes a learning rate, a beta, a weight or a half-life, it takes a number or one
+of these (config group `schedule`). They are functions of kimg alone, so a resumed run goes on as
+the uninterrupted one.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+from trompe.errors import UserError
+
+
+class Schedule(ABC):
+    """A number as a function of thousands of images seen."""
+
+    @abstractmethod
+    def at(self, kimg: float) -> float:
+        """The number when `kimg` thousand images have been seen."""
+
+
+Number = float | Schedule
+
+
+def value_at(number: Number, kimg: float) -> float:
+    """A number, or a schedule's number now."""
+    return number.at(kimg) if isinstance(number, Schedule) else number
+
+
+def values_at(value: Any, kimg: float) -> Any:
+    """The same of every schedule within lists and dicts."""
+    if isinstance(value, dict):
+        return {key: values_at(entry, kimg) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [values_at(entry, kimg) for entry in value]
+    return value_at(value, kimg)
+
+
+def varies(value: Any) -> bool:
+    """Whether there is a schedule in it."""
+    if isinstance(value, dict):
+        return any(map(varies, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(varies, value))
+    return isinstance(value, Schedule)
+
+
+class Constant(Schedule):
+    """The same number always.
+
+    Args:
+        value: the number.
+    """
+
+    def __init__(self, value: float) -> None:
+        self.value = _finite("value", value)
+
+    def at(self, kimg: float) -> float:
+        """See `Schedule`."""
+        return self.value
+
+
+class Linear(Schedule):
+    """`start` until `begin_kimg`, a straight line from there, `end` from `end_kimg` on.
+
+    Args:
+        start: the number at first.
+        end: the number at last.
+        begin_kimg: thousands of images after which it begins to change.
+        end_kimg: thousands of images after which it changes no more.
+
+    Raises:
+        UserError: if one of them is no number, or it would end before it begins.
+    """
+
+    def __init__(self, start: float, end: float, begin_kimg: float, end_kimg: float) -> None:
+        self.start, self.end = _finite("start", start), _finite("end", end)
+        self.begin_kimg = _finite("begin_kimg", begin_kimg)
+        self.end_kimg = _finite("end_kimg", end_kimg)
+        if end_kimg < begin_kimg:
+            raise UserError(
+                f"schedule: end_kimg={end_kimg} is before begin_kimg={begin_kimg}: exchange them"
+            )
+
+    def at(self, kimg: float) -> float:
+        """See `Schedule`."""
+        return self.start + self._progress(kimg) * (self.end - self.start)
+
+    def _progress(self, kimg: float) -> float:
+        """From 0 at `begin_kimg` to 1 at `end_kimg`."""
+        if kimg >= self.end_kimg:
+            return 1.0
+        return max(0.0, kimg - self.begin_kimg) / (self.end_kimg - self.begin_kimg)
+
+
+class Cosine(Linear):
+    """The same along half a cosine (Loshchilov and Hutter 2017, SGDR, eq. 5, without restarts)."""
+
+    def _progress(self, kimg: float) -> float:
+        return 0.5 - 0.5 * math.cos(math.pi * super()._progress(kimg))
+
+
+class WarmUp(Schedule):
+    """Another number, multiplied by what rises linearly to 1 (Goyal et al. 2017, sec. 2.2).
+
+    Args:
+        then: the number or schedule that is approached.
+        kimg: thousands of images after which it is reached.
+        factor: of it at the beginning.
+
+    Raises:
+        UserError: if `kimg` is not above 0, or `factor` is no number.
+    """
+
+    def __init__(self, then: Number, kimg: float, factor: float = 0.0) -> None:
+        self.then, self.factor = then, _finite("factor", factor)
+        self.kimg = _finite("kimg", kimg)
+        if kimg <= 0:
+            raise UserError(f"schedule: kimg={kimg} must be above 0")
+
+    def at(self, kimg: float) -> float:
+        """See `Schedule`."""
+        done = min(1.0, kimg / self.kimg)
+        return value_at(self.then, kimg) * (self.factor + (1 - self.factor) * done)
+
+
+def _finite(name: str, value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise UserError(f"schedule: {name}={value} must be a number")
+    return value

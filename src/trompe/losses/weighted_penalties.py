@@ -1,0 +1,90 @@
+"""Penalties of one network with their weights, some of them taken now and then only."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from trompe.engine.randomness import Draws
+from trompe.engine.schedules import Number
+from trompe.errors import UserError, check_count
+
+
+class Penalties(nn.Module):
+    """The weighted sum of a network's penalties.
+
+    Args:
+        load: gives the function of a name, of (network, first, second, uniform).
+        weights: a number or a schedule for each name; or ``{weight, penalty}``, where the penalty
+            is a function of the same signature, or a module if it keeps a state. 0 leaves one out.
+        every: of some names, between how many batches it is taken once, with its weight times that
+            number (Karras et al. 2020, StyleGAN2, sec. 3.1).
+
+    Raises:
+        UserError: if a name is not known, or `every` is below 1.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], Callable[..., Tensor]],
+        weights: Mapping[str, Any],
+        every: Mapping[str, int],
+    ) -> None:
+        super().__init__()
+        self.functions: dict[str, Callable[..., Tensor]] = {}
+        self.weights: dict[str, Number] = {}
+        self.every: dict[str, int] = {}
+        for name, entry in weights.items():
+            weight = entry["weight"] if isinstance(entry, Mapping) else entry
+            if weight == 0:
+                continue
+            function = entry["penalty"] if isinstance(entry, Mapping) else load(name)
+            if isinstance(function, nn.Module):
+                self.add_module(name.replace(".", "_"), function)
+            self.functions[name] = function
+            self.weights[name] = weight
+            self.every[name] = every.get(name, 1)
+            check_count(f"model.penalty_every.{name}", self.every[name])
+
+    def due(self, turn: int) -> list[str]:
+        """The penalties that the network's step number `turn`, from 0, takes."""
+        return [name for name, every in self.every.items() if turn % every == 0]
+
+    def forward(
+        self,
+        names: Sequence[str],
+        value: Callable[[Number], float],
+        track: Callable[[str, Tensor], None],
+        arguments: Sequence[Any],
+        draws: Draws,
+    ) -> Tensor:
+        """The weighted sum, each penalty tracked by its name.
+
+        Args:
+            names: of a phase: the penalties among them are taken.
+            value: of a weight, now.
+            track: told each penalty, unweighted.
+            arguments: of the penalties: the network and two tensors of a row for each image.
+            draws: of this batch.
+        """
+        total: Tensor = arguments[-1].new_zeros(())
+        for name, function in self.functions.items():
+            if name in names:
+                penalty = function(*arguments, draws.uniform(f"penalty/{name}"))
+                track(f"penalty/{name}", penalty)
+                total = total + value(self.weights[name]) * self.every[name] * penalty
+        return total
+
+
+def check_every(every: Mapping[str, int], *families: Mapping[str, Any]) -> None:
+    """Refuse an interval of what is no penalty.
+
+    Raises:
+        UserError: naming those that are.
+    """
+    known = [name for family in families for name in family]
+    for name in every:
+        if name not in known:
+            raise UserError(
+                f"model.penalty_every.{name} is no penalty: choose one of {', '.join(known)}"
+            )

@@ -1,0 +1,204 @@
+"""What a trained method can do. Commands and metrics ask for these, never for a class or a name.
+
+Inputs and outputs are named tuples of tensors, of one row for each image.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from trompe.engine.randomness import keyed_generator
+from trompe.errors import UserError
+from trompe.images import to_uint8
+
+Rows = TypeVar("Rows", bound=tuple)
+# The values that an option may have; no values: any.
+Options = Mapping[str, Sequence[Any]]
+
+_AT_ONCE = 64  # images of a sample grid that are made at once
+
+
+class Images(NamedTuple):
+    """Generated images (N, C, H, W) in [-1, 1]."""
+
+    images: Tensor
+
+
+class Latents(NamedTuple):
+    """Latents (N, *latent_shape), standard normal."""
+
+    latents: Tensor
+
+
+class Generates(ABC):
+    """Makes images that can be measured and looked at, again and again while it trains.
+
+    Attributes:
+        inputs_type: the named tuple that images are made from.
+        outputs_type: the named tuple that is made of them; its first field is `images`.
+    """
+
+    inputs_type: type
+    outputs_type: type = Images
+
+    @abstractmethod
+    def draw_inputs(self, data: Any, count: int, purpose: str) -> Any:
+        """What `count` images are made from, on the CPU; depends on data, seed and purpose.
+
+        Args:
+            data: the datamodule.
+            count: of images.
+            purpose: names the draw.
+        """
+
+    @abstractmethod
+    def generate(self, inputs: Any) -> Any:
+        """The averaged weights' images, in [-1, 1], for inputs on this device."""
+
+    @abstractmethod
+    def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int | None]:
+        """Images uint8 (about `count`, C, H, W) that show what it does, and how many in a row."""
+
+
+class FromLatents(Generates):
+    """Makes images from latents: `trompe sample`.
+
+    Attributes:
+        latent_shape: of one image's latent.
+        options: what `sample` can be told, and the values of it.
+    """
+
+    inputs_type = Latents
+    latent_shape: tuple[int, ...]
+    options: ClassVar[Options] = {}
+    seed: int
+    device: Any
+
+    @abstractmethod
+    def sample(self, inputs: Latents, **options: Any) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] of the averaged weights, in evaluation mode."""
+
+    def draw_inputs(self, data: Any, count: int, purpose: str) -> Latents:
+        """Latents by the experiment's seed."""
+        generator = keyed_generator(self.seed, purpose)
+        return Latents(torch.randn(count, *self.latent_shape, generator=generator))
+
+    def generate(self, inputs: Latents) -> Images:
+        """See `Generates`."""
+        return Images(self.sample(inputs))
+
+    def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int | None]:
+        """Images of the same latents every time."""
+        inputs = self.draw_inputs(data, count, "sample grid")
+        parts = torch.arange(count).split(_AT_ONCE)
+        made = [to_uint8(self.sample(on(self.device, take(inputs, i)))).cpu() for i in parts]
+        return torch.cat(made), None
+
+
+class FromPictures(ABC):
+    """Makes pictures from pictures, of any size: `trompe stylize`.
+
+    Attributes:
+        takes_style: whether any style can be asked for; otherwise there is one, or none.
+        multiple: the sides that `render` takes are multiples of it.
+        options: what `render` can be told, and the values of it.
+    """
+
+    takes_style: bool = False
+    multiple: int = 1
+    options: ClassVar[Options] = {}
+
+    def describe(self, style: Tensor) -> Tensor:
+        """A style (1, S), of which weighted means are styles too, from its picture.
+
+        Raises:
+            NotImplementedError: if it takes no style.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
+    def render(
+        self,
+        picture: Tensor,
+        style: Tensor | None = None,
+        strength: float = 1.0,
+        tile: int | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """The picture (1, 3, H, W) in [-1, 1] of a picture likewise.
+
+        Args:
+            picture: its sides are multiples of `multiple`.
+            style: (1, S), of `describe`; None if it takes none.
+            strength: 0 is the picture itself, 1 the full effect.
+            tile: side of the tiles in which it is made; None: whole.
+            options: see `options`.
+        """
+
+    def tile_memory(self, height: int, width: int, tile: int) -> int | None:
+        """About how many bytes a picture takes in tiles; None if it cannot be made in tiles."""
+        return None
+
+
+# Which command asks for which capability.
+COMMANDS: dict[str, type] = {"sample": FromLatents, "stylize": FromPictures}
+
+
+def command_for(method: Any) -> str | None:
+    """The command that uses a trained method; None if there is none."""
+    return next((name for name, kind in COMMANDS.items() if isinstance(method, kind)), None)
+
+
+def usage(method: Any, run: object) -> str | None:
+    """The command line that uses a run of this method."""
+    command = command_for(method)
+    if command is None:
+        return None
+    words = [f"trompe {command} run={run}"]
+    if isinstance(method, FromPictures):
+        words.append("content=<picture or folder>")
+        words += ["style=<picture or folder>"] if method.takes_style else []
+    return " ".join([*words, *(f"{k}={'|'.join(map(str, v))}" for k, v in method.options.items())])
+
+
+def require(method: Any, command: str, where: object) -> None:
+    """Refuse a method that a command has no use for.
+
+    Raises:
+        UserError: naming the command that has.
+    """
+    if isinstance(method, COMMANDS[command]):
+        return
+    other = command_for(method)
+    instead = f"use trompe {other}" if other else "no command makes pictures with it"
+    raise UserError(f"trompe {command} has no use for the model of {where}: {instead}")
+
+
+def check_options(given: Mapping[str, Any], method: Any, where: object) -> dict[str, Any]:
+    """The options that were given a value.
+
+    Raises:
+        UserError: if the method has no such option, or the value is none of its values.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name, value in chosen.items():
+        if name not in method.options:
+            known = ", ".join(method.options) or "none"
+            raise UserError(f"{name}={value} means nothing to the model of {where}: it has {known}")
+        values = method.options[name]
+        if values and value not in values:
+            raise UserError(f"{name}={value} must be one of {', '.join(map(str, values))}")
+    return chosen
+
+
+def take(inputs: Rows, rows: Tensor | slice) -> Rows:
+    """Some rows of a named tuple of tensors."""
+    return type(inputs)(*(tensor[rows] for tensor in inputs))
+
+
+def on(device: torch.device | str, inputs: Rows) -> Rows:
+    """A named tuple of tensors on a device."""
+    return type(inputs)(*(tensor.to(device) for tensor in inputs))

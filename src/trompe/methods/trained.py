@@ -1,0 +1,39 @@
+"""A trained method, from its run folder."""
+
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+
+from trompe.engine.checkpoint import load_checkpoint
+from trompe.engine.clock import Clock
+from trompe.errors import UserError
+from trompe.methods.method import Method
+from trompe.runs.older import upgrade_checkpoint, upgrade_config
+from trompe.runs.run_folder import RunFolder
+
+
+def find_checkpoint(run: RunFolder, which: str) -> tuple[dict[str, Any], str]:
+    """The checkpoint `best` or `last`, and which it is: best falls back to last.
+
+    Raises:
+        UserError: if the run has none, or `which` is neither.
+    """
+    files = {"best": run.best_checkpoint, "last": run.last_checkpoint}
+    if which not in files:
+        raise UserError(f"checkpoint={which} is neither best nor last")
+    if which == "best" and not files["best"].is_file():
+        which = "last"
+    if not files[which].is_file():
+        raise UserError(f"{run.path} has no checkpoint yet: train it for at least one tick")
+    return load_checkpoint(files[which]), which
+
+
+def load_method(run: RunFolder, checkpoint: dict[str, Any]) -> Method:
+    """The run's method with the checkpoint's weights, on the GPU if there is one."""
+    config = upgrade_config(run.read_config())
+    clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
+    method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
+    method.load_state_dict(upgrade_checkpoint(checkpoint)["state_dict"])
+    clock.load_state_dict(checkpoint["clock"])
+    return method.eval().to("cuda" if torch.cuda.is_available() else "cpu")

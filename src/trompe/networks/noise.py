@@ -1,0 +1,60 @@
+"""Random numbers inside networks, such that one process and many draw the same.
+
+While a method is trained they belong to rows of the global batch; elsewhere they are fixed, one
+image's numbers for all images, so that what a network makes of an input depends on that input
+alone.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+from trompe.engine.randomness import current_draws, keyed_generator
+
+
+def noise_like(features: Tensor) -> Tensor:
+    """Standard normal numbers of the shape and type of features (N, ...).
+
+    Raises:
+        ValueError: if in training N is no multiple of this process's images.
+    """
+    return _numbers(features, uniform=False)
+
+
+class Dropout(nn.Module):
+    """`torch.nn.Dropout` whose masks belong to rows of the global batch, while a method trains.
+
+    Args:
+        p: probability of a zero, in [0, 1).
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (N, ...), some of them 0 and the others divided by 1 - p, in training."""
+        if not self.training or self.p == 0:
+            return features
+        if current_draws() is None:
+            return dropout(features, self.p)
+        kept = _numbers(features, uniform=True) >= self.p
+        return features * kept / (1 - self.p)
+
+
+def _numbers(features: Tensor, uniform: bool) -> Tensor:
+    draws = current_draws()
+    shape = features.shape[1:]
+    if draws is None:
+        generator = keyed_generator(0, "fixed noise", shape.numel(), features.device)
+        make = torch.rand if uniform else torch.randn
+        one = make((1, *shape), generator=generator, device=features.device)
+        return one.to(features.dtype).expand(features.shape)
+    name = draws.next_layer()
+    draw = draws.uniform if uniform else draws.normal
+    rows = draw(name, *shape)
+    copies, left = divmod(len(features), len(rows))
+    if left:
+        raise ValueError(f"{len(features)} rows for {len(rows)} images")
+    more = [draw(f"{name}/{i}", *shape) for i in range(1, copies)]
+    return torch.cat([rows, *more]).to(features.dtype)

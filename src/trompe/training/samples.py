@@ -1,0 +1,45 @@
+"""Grids of the same images, drawn again and again while a method learns."""
+
+from pathlib import Path
+from typing import Any
+
+from trompe.errors import check_count, check_positive
+from trompe.images import save_grid
+from trompe.methods.capabilities import Generates
+
+
+class SampleGrid:
+    """Draws `samples/<kimg>.png` in the run folder.
+
+    `samples/real.png` shows images of the data beside them.
+
+    Args:
+        every_kimg: thousands of images between two grids; the beginning and the first tick have
+            one too.
+        count: images in a grid.
+
+    Raises:
+        UserError: if one of them is not above 0.
+    """
+
+    def __init__(self, every_kimg: float, count: int) -> None:
+        check_positive("samples.every_kimg", every_kimg)
+        check_count("samples.count", count)
+        self.every_kimg = every_kimg
+        self.count = count
+
+    def draw_real(self, data: Any, folder: Path) -> None:
+        """Draw what the data have to show, once."""
+        path = folder / "samples" / "real.png"
+        images = None if path.exists() else data.show(self.count)
+        if images is not None:
+            save_grid(images, path)
+
+    def draw(self, method: Any, data: Any, folder: Path) -> Path | None:
+        """Draw a grid; None if the method makes no images."""
+        if not isinstance(method, Generates):
+            return None
+        images, columns = method.draw_grid(data, self.count)
+        path = folder / "samples" / f"{method.clock.kimg:09.3f}.png"  # type: ignore[attr-defined]
+        save_grid(images, path, columns)
+        return path
