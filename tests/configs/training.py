@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trompe.engine.clock import Clock
 from trompe.engine.ema import Averaged
+from trompe.engine.randomness import drawing
 
 _MOST_BATCHES = 20  # until every optimizer has had its turn
 
@@ -27,9 +28,9 @@ def make_method(cfg: DictConfig, batch_size: int) -> Any:
 
 
 def train_and_check(cfg: DictConfig, batches: list[Any]) -> set[str]:
-    """Every weight of an optimizer that steps has to move, and averages to follow.
+    """Every weight of every optimizer has to move, and averages to follow.
 
-    Returns the names of the optimizers that stepped.
+    Returns the names of the optimizers that stepped by themselves; the others are told to.
     """
     size = len(batches[0][0])
     method = make_method(cfg, size)
@@ -42,10 +43,14 @@ def train_and_check(cfg: DictConfig, batches: list[Any]) -> set[str]:
         method.training_step(batches[done % len(batches)], 0)
         done += 1
     assert method.clock.images == began + done * size
+    for name in optimizers.keys() - stepped:
+        draws = method.draws(name)
+        with drawing(draws):
+            method.update(name, batches[0], draws)
     read = method.means.read()
     assert read.bad_images is None and all(map(math.isfinite, read.means.values()))
     moved = {n for n, p in method.named_parameters() if not torch.equal(p, before[n])}
-    for name in stepped:
+    for name in optimizers:
         groups = optimizers[name].param_groups
         own = {names[id(p)] for group in groups for p in group["params"]}
         # A loss of differences leaves the last bias, one number, exactly where it is.

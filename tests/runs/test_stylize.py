@@ -173,7 +173,7 @@ def test_mistakes_are_said_and_leave_nothing(run: RunFolder, tmp_path: Path) -> 
     assert not out.exists()
     gan = make_run(tmp_path / "gan", ["model=mlp_gan", "data=shapes", "data.resolution=16"])
     with pytest.raises(
-        InstantiationException, match="no use for the model of .*gan: use trompe sample"
+        InstantiationException, match=r"no use for the model of .*: use trompe sample"
     ):
         stylized(gan, f"content={good}", f"style={good}", f"out={out}")
 

@@ -7,7 +7,6 @@ alone.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 
 from trompe.engine.randomness import current_draws, keyed_generator
 
@@ -21,23 +20,13 @@ def noise_like(features: Tensor) -> Tensor:
     return _numbers(features, uniform=False)
 
 
-class Dropout(nn.Module):
-    """`torch.nn.Dropout` whose masks belong to rows of the global batch, while a method trains.
-
-    Args:
-        p: probability of a zero, in [0, 1).
-    """
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        self.p = p
+class Dropout(nn.Dropout):
+    """`torch.nn.Dropout` whose masks belong to rows of the global batch, while a method trains."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, ...), some of them 0 and the others divided by 1 - p, in training."""
-        if not self.training or self.p == 0:
-            return features
-        if current_draws() is None:
-            return dropout(features, self.p)
+        if current_draws() is None or not self.training or self.p == 0:
+            return super().forward(features)
         kept = _numbers(features, uniform=True) >= self.p
         return features * kept / (1 - self.p)
 
