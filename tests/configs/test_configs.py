@@ -16,7 +16,15 @@ from trompe.engine.clock import Clock
 
 CONF = Path(config_dir())
 # Sets whose images are not on this machine.
-NEEDS_IMAGES = {"folder", "content_style", "cifar10", "mnist", "fashion_mnist", "celeba"}
+NEEDS_IMAGES = {
+    "folder",
+    "content_style",
+    "unpaired",
+    "cifar10",
+    "mnist",
+    "fashion_mnist",
+    "celeba",
+}
 
 
 def names(group: str) -> list[str]:
