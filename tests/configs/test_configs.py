@@ -96,14 +96,16 @@ def test_data_composes_and_feeds(data: str, tmp_path: Path) -> None:
         return
     cfg.data.resolution = 16
     for_gans = get_class(cfg.data._target_).batch_type is Batch
-    if not for_gans:
+    if data == "maps":
+        cfg.data.stride = 64  # thousands of patches take seconds to cut
+    elif not for_gans:
         cfg.data.style.size = 10  # hundreds take half a minute to paint
     module = instantiate(cfg.data, _convert_="all")
     module.prepare_data()
     module.setup("fit")
     if not for_gans:
         shapes = [tuple(part.shape) for part in module.stream(0, 4).batch(0, slice(None))]
-        assert shapes == [(4, 3, 16, 16), (4, 3, 16, 16), (4,)]
+        assert shapes[:2] == [(4, 3, 16, 16), (4, 3, 16, 16)] and shapes[2:] in ([], [(4,)])
         return
     batches = [module.gather("train", torch.arange(i, i + 4)) for i in (0, 4)]
     assert batches[0].images.shape == (4, cfg.data.channels, 16, 16)
