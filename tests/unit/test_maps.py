@@ -17,16 +17,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from trompe.command import config_dir
 from trompe.data.loader import TickLoader
-from trompe.data.maps import (
-    HEIGHT,
-    WIDTH,
-    Layout,
-    Maps,
-    MapSource,
-    find_land,
-    map_file,
-    read_map,
-)
+from trompe.data.map_layout import HEIGHT, WIDTH, Layout
+from trompe.data.maps import Maps, MapSource, find_land, map_file, read_map
 from trompe.data.unpaired import UnpairedBatch, UnpairedData
 from trompe.engine.clock import Clock
 from trompe.errors import UserError
@@ -268,7 +260,7 @@ def test_wrong_layouts_are_refused_in_one_line(changes: dict[str, Any], said: st
 
 
 def test_a_world_without_land_is_refused() -> None:
-    with pytest.raises(UserError, match=r"no a patch .* smaller data\.min_land"):
+    with pytest.raises(UserError, match=r"data\.min_land=0\.5: no patch of 128 pixels .* data\.a"):
         layout().places(np.zeros((HEIGHT, WIDTH), dtype=bool))
 
 
