@@ -1,5 +1,6 @@
 """Which patches of a map of the world are seen, and by whom: three parts of it that never meet."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -127,7 +128,7 @@ class Layout:
 
 
 def _check_range(key: str, bounds: tuple[float, float], limit: float) -> None:
-    fits = isinstance(bounds, list | tuple) and len(bounds) == 2
+    fits = isinstance(bounds, Sequence) and len(bounds) == 2
     if not fits or not -limit <= bounds[0] < bounds[1] <= limit:
         raise UserError(
             f"data.{key}={bounds} must be two degrees in increasing order, from -{limit} to {limit}"
