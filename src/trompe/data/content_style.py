@@ -2,19 +2,16 @@
 
 import hashlib
 import json
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from trompe.data.crops import check_crop_min, cut, draw_crops, resize
-from trompe.data.image_data import Batch, ImageData, mirror, show
+from trompe.data.crop_stream import CropStream
+from trompe.data.crops import check_crop_min, check_resolutions, draw_crops
+from trompe.data.image_data import Batch, show
 from trompe.data.loader import TrainingData
-from trompe.data.photographs import Squares, open_pictures
-from trompe.data.source import Source
-from trompe.data.stream import IndexStream, split
-from trompe.engine.randomness import keyed_generator, keyed_seed
+from trompe.data.picture_set import Pictures, WholeSquares
 from trompe.errors import UserError
 
 
@@ -27,63 +24,6 @@ class StyleBatch(NamedTuple):
     content: Tensor
     style: Tensor
     style_index: Tensor
-
-
-class Pictures(ImageData):
-    """Pictures of any shape as square images, divided by picture.
-
-    No picture has squares both in the training and in the validation split.
-
-    Args:
-        pictures: see `trompe.data.photographs.open_pictures`.
-        key: what the config calls them, for error messages.
-        squares: number of squares cut from each picture, along its longer side.
-        common: see `ImageData`.
-
-    Raises:
-        UserError: if no square would be cut.
-    """
-
-    def __init__(self, pictures: Any, key: str, squares: int, **common: Any) -> None:
-        super().__init__(**common)
-        if squares < 1:
-            raise UserError(f"{key}_squares={squares} must be at least 1")
-        self.decoding = replace(self.decoding, resolution_key="data.source_resolution")
-        self.pictures = pictures
-        self.key = key
-        self.squares = squares
-
-    def open_source(self) -> Source:
-        """List the pictures and their squares."""
-        return Squares(open_pictures(self.pictures, self.key, self.cache_dir), self.squares)
-
-    def divide(self, size: int) -> tuple[Tensor, Tensor]:
-        """Indices of all squares of the training and of the validation pictures."""
-        # A corrupt picture is left out with all its squares, so each still has as many.
-        assert size % self.squares == 0
-        parts = split(size // self.squares, self.validation_fraction, self.split_seed)
-        inner = torch.arange(self.squares)
-        train, validation = ((part[:, None] * self.squares + inner).flatten() for part in parts)
-        return train, validation
-
-    def picture_numbers(self, split: str, indices: Tensor) -> Tensor:
-        """Of the squares at `indices` (n,) of a split, the numbers of their pictures (n,)."""
-        return self._split(split)[indices] // self.squares
-
-    def spread(self, split: str, count: int) -> Tensor:
-        """Indices (count,) of a split: the middle square of each picture, then the others, again.
-
-        Raises:
-            UserError: if the split is empty.
-        """
-        size = self.split_size(split)
-        if not size:
-            raise UserError(
-                f"{self.key} has no {split} pictures: give more than one, and a "
-                "data.validation_fraction above 0"
-            )
-        order = torch.arange(size).view(-1, self.squares).t().flatten()
-        return order.repeat(-(-count // size))[:count]
 
 
 class ContentStyleData(TrainingData):
@@ -131,16 +71,14 @@ class ContentStyleData(TrainingData):
         super().__init__()
         if channels != 3:
             raise UserError(f"data.channels={channels}: style transfer needs 3 (RGB)")
-        if not 1 <= resolution <= source_resolution:
-            raise UserError(
-                f"data.resolution={resolution} must be at least 1 pixel and at most "
-                f"data.source_resolution={source_resolution}"
-            )
+        check_resolutions(resolution, source_resolution)
         check_crop_min(crop_min)
         # Neither set is mirrored itself: crops are.
         both = {**common, "resolution": source_resolution, "channels": channels, "flip": False}
         self.content = Pictures(content, "data.content", content_squares, **both)
         self.style = Pictures(style, "data.style", style_squares, **both)
+        self._contents = WholeSquares(self.content, resolution)
+        self._styles = WholeSquares(self.style, resolution)
         self.resolution = resolution
         self.crop_min = crop_min
         self.flip = flip
@@ -179,8 +117,7 @@ class ContentStyleData(TrainingData):
         Raises:
             UserError: if there is no such split.
         """
-        images, labels = self.style.gather(split, indices)
-        return Batch(resize(images, self.resolution), labels)
+        return self._styles.gather(split, indices)
 
     def show(self, count: int) -> Tensor:
         """Training styles in an order that is always the same."""
@@ -192,8 +129,7 @@ class ContentStyleData(TrainingData):
         Raises:
             UserError: if there is no such split, or it is empty.
         """
-        images = self.content.gather(split, self.content.spread(split, n)).images
-        return resize(images, self.resolution)
+        return self._contents.first(split, n)
 
     def styles(self, split: str, n: int) -> Tensor:
         """The same of the style images.
@@ -201,7 +137,7 @@ class ContentStyleData(TrainingData):
         Raises:
             UserError: if there is no such split, or it is empty.
         """
-        return self.gather(split, self.style.spread(split, n)).images
+        return self._styles.first(split, n)
 
     def stream(self, seed: int, batch_size: int) -> "StyleStream":
         """Training batches of random pairs and crops."""
@@ -222,36 +158,22 @@ class StyleStream:
 
     def __init__(self, data: ContentStyleData, seed: int, batch_size: int) -> None:
         self.data = data
-        self.seed = seed
-        self.batch_size = batch_size
-        sets = {"content": data.content, "style": data.style}
-        # Seeds of their own, or sets of one size would always show the same pairs.
-        self._orders = {
-            name: IndexStream(pictures.split_size("train"), keyed_seed(seed, f"{name} order"))
-            for name, pictures in sets.items()
-        }
+
+        def stream(pictures: Pictures, name: str) -> CropStream:
+            side = pictures.decoding.resolution
+
+            def draw(count: int, generator: torch.Generator) -> Tensor:
+                return draw_crops(count, side, data.crop_min, generator)
+
+            return CropStream(pictures, name, seed, batch_size, draw, data.resolution, data.flip)
+
+        self._content = stream(data.content, "content")
+        self._style = stream(data.style, "style")
 
     def batch(self, position: int, rows: slice | Tensor) -> StyleBatch:
         """Those rows of the global batch that begins at `position`."""
-        orders = {
-            name: order.indices(position, self.batch_size)[rows]
-            for name, order in self._orders.items()
-        }
         return StyleBatch(
-            self._crops("content", self.data.content, orders["content"], position, rows),
-            self._crops("style", self.data.style, orders["style"], position, rows),
-            self.data.style.picture_numbers("train", orders["style"]),
+            self._content.crops(position, rows),
+            self._style.crops(position, rows),
+            self.data.style.picture_numbers("train", self._style.indices(position, rows)),
         )
-
-    def _crops(
-        self, name: str, pictures: Pictures, indices: Tensor, position: int, rows: slice | Tensor
-    ) -> Tensor:
-        """Crops of the squares at `indices`, drawn for the whole batch."""
-        generator = keyed_generator(self.seed, f"{name} crop", position)
-        side = pictures.decoding.resolution
-        crops = draw_crops(self.batch_size, side, self.data.crop_min, generator)[rows]
-        mirrored = torch.rand(self.batch_size, generator=generator)[rows] < 0.5
-        images = cut(pictures.gather("train", indices).images, crops, self.data.resolution)
-        if self.data.flip:
-            mirror(images, mirrored)
-        return images

@@ -18,6 +18,19 @@ def check_crop_min(crop_min: float) -> None:
         raise UserError(f"data.crop_min={crop_min} must be more than 0 and at most 1")
 
 
+def check_resolutions(resolution: int, source_resolution: int) -> None:
+    """Refuse crops that do not fit in what they are cut from.
+
+    Raises:
+        UserError: unless 1 <= resolution <= source_resolution.
+    """
+    if not 1 <= resolution <= source_resolution:
+        raise UserError(
+            f"data.resolution={resolution} must be at least 1 pixel and at most "
+            f"data.source_resolution={source_resolution}"
+        )
+
+
 def draw_crops(count: int, side: int, crop_min: float, generator: torch.Generator) -> Tensor:
     """Places of random crops, anywhere inside of the image.
 
@@ -35,6 +48,22 @@ def draw_crops(count: int, side: int, crop_min: float, generator: torch.Generato
     sides = smallest.ceil().long().clamp(1, side)
     room = side - sides + 1
     return torch.stack([(down * room).long(), (right * room).long(), sides], dim=1)
+
+
+def draw_windows(count: int, side: int, window: int, generator: torch.Generator) -> Tensor:
+    """Places of random crops of one size, anywhere inside of the image.
+
+    Args:
+        count: number of crops.
+        side: of the images, pixels.
+        window: side of the crops, pixels; at most `side`.
+        generator: what they are drawn from.
+
+    Returns:
+        LongTensor (count, 3): top, left and side, pixels.
+    """
+    down, right = torch.randint(side - window + 1, (2, count), generator=generator)
+    return torch.stack([down, right, torch.full_like(down, window)], dim=1)
 
 
 def cut(images: Tensor, crops: Tensor, resolution: int) -> Tensor:

@@ -1,5 +1,8 @@
 """Patch discriminators: logits for overlapping patches of an image, at several scales."""
 
+from collections.abc import Callable
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
@@ -39,17 +42,11 @@ class PatchNetwork(nn.Module):
 
     def __init__(self, style_dim: int, width: int, layers: int) -> None:
         super().__init__()
-        widths = [width * min(2**i, 8) for i in range(layers + 1)]
-        convolutions = [_normed(nn.Conv2d(3, widths[0], 4, 2, 1))]
-        for i in range(1, layers + 1):
-            stride = 2 if i < layers else 1
-            convolutions.append(_normed(nn.Conv2d(widths[i - 1], widths[i], 4, stride, 1)))
-        self.layers = nn.Sequential(
-            *(part for layer in convolutions for part in (layer, nn.LeakyReLU(0.2, inplace=True)))
-        )
-        self.logits = _normed(nn.Conv2d(widths[-1], 1, 1))
+        widths = patch_widths(width, layers)
+        self.layers = patch_layers([3, *widths], wrap=spectral_norm)
+        self.logits = spectral_norm(nn.Conv2d(widths[-1], 1, 1))
         self.embedding = nn.Sequential(
-            nn.LayerNorm(style_dim), _normed(nn.Linear(style_dim, widths[-1], bias=False))
+            nn.LayerNorm(style_dim), spectral_norm(nn.Linear(style_dim, widths[-1], bias=False))
         )
 
     def forward(self, images: Tensor, style: Tensor) -> Tensor:
@@ -59,5 +56,39 @@ class PatchNetwork(nn.Module):
         return (self.logits(features) + (features * direction).sum(1, keepdim=True)).squeeze(1)
 
 
-def _normed(layer: nn.Conv2d | nn.Linear) -> nn.Module:
-    return spectral_norm(layer)
+def patch_widths(width: int, layers: int) -> list[int]:
+    """Channels of each layer of a patch network but the last: doubled, up to 8 times the first.
+
+    Isola et al. 2017, https://arxiv.org/abs/1611.07004, sec. 6.1.2: C64-C128-C256-C512.
+
+    Args:
+        width: channels of the first layer.
+        layers: convolutions of stride 2; one of stride 1 follows.
+    """
+    return [width * min(2**i, 8) for i in range(layers + 1)]
+
+
+def patch_layers(
+    widths: list[int],
+    wrap: Callable[[nn.Conv2d], nn.Module] | None = None,
+    norm: Callable[[int], nn.Module] | None = None,
+) -> nn.Sequential:
+    """The layers between them: 4 x 4 convolutions of stride 2, the last one of stride 1.
+
+    Isola et al. 2017, https://arxiv.org/abs/1611.07004, sec. 6.1.2, for leaky ReLUs of slope 0.2
+    and no normalization in the first layer.
+
+    Args:
+        widths: the image's channels, then those of each layer.
+        wrap: makes something of each convolution, e.g. one with spectral normalization.
+        norm: makes a normalization layer from a channel count.
+    """
+    found: list[nn.Module] = []
+    for number, (before, after) in enumerate(pairwise(widths)):
+        stride = 2 if number < len(widths) - 2 else 1
+        convolution = nn.Conv2d(before, after, 4, stride, 1)
+        found.append(convolution if wrap is None else wrap(convolution))
+        if norm is not None and number:
+            found.append(norm(after))
+        found.append(nn.LeakyReLU(0.2, inplace=True))
+    return nn.Sequential(*found)

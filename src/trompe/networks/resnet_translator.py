@@ -1,0 +1,106 @@
+"""The generator of CycleGAN: Zhu et al. 2017, https://arxiv.org/abs/1703.10593, sec. 7.2."""
+
+from torch import Tensor, nn
+
+from trompe.errors import UserError
+from trompe.networks.init import init_normal
+
+
+class ResnetTranslator(nn.Module):
+    """Images of one kind to images of another: downsampling, residual blocks, upsampling.
+
+    In the paper's words c7s1-64, d128, d256, R256 per block, u128, u64, c7s1-3, with instance
+    normalization and ReLUs. As in the authors' code
+    (https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix, `ResnetGenerator`): edges are mirrored
+    before the 7 x 7 convolutions and in the blocks, and zero before those of stride 2; the
+    normalization has no parameters, and convolutions keep the biases that it takes away again, so
+    that sizes are the published ones (11.38 M for 9 blocks, 7.84 M for 6).
+
+    Args:
+        width: channels at full resolution; 2 and 4 times as many at a half and a quarter of it.
+        blocks: residual blocks at a quarter of the resolution: 6 for images of 128 pixels, 9 from
+            256 pixels on (sec. 7.2).
+        channels: of the images, of both kinds.
+        upsampling: ``"transposed"`` convolutions, as in the paper; or ``"resize"``, repeating
+            pixels before a convolution, which leaves no checkerboard (Odena et al. 2016,
+            https://distill.pub/2016/deconv-checkerboard).
+
+    Attributes:
+        multiple: what the sides of images must be a multiple of, pixels.
+
+    Raises:
+        UserError: if there is no such upsampling.
+    """
+
+    multiple = 4
+
+    def __init__(
+        self,
+        width: int = 64,
+        blocks: int = 9,
+        channels: int = 3,
+        upsampling: str = "transposed",
+    ) -> None:
+        super().__init__()
+        if upsampling not in ("transposed", "resize"):
+            raise UserError(f"model.generator.upsampling={upsampling} must be transposed or resize")
+        up = _resize if upsampling == "resize" else _transposed
+        self.layers = nn.Sequential(
+            *_normed(_mirrored(channels, width, 7), width),
+            *_normed(nn.Conv2d(width, 2 * width, 3, 2, 1), 2 * width),
+            *_normed(nn.Conv2d(2 * width, 4 * width, 3, 2, 1), 4 * width),
+            *(_Block(4 * width) for _ in range(blocks)),
+            *_normed(up(4 * width, 2 * width), 2 * width),
+            *_normed(up(2 * width, width), width),
+            _mirrored(width, channels, 7),
+            nn.Tanh(),
+        )
+        init_normal(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, channels, H, W) in [-1, 1] to such of the other kind.
+
+        H and W are multiples of 4, and at least 8.
+
+        Raises:
+            UserError: if they are not.
+        """
+        height, width = images.shape[2:]
+        if height % self.multiple or width % self.multiple or min(height, width) < 8:
+            raise UserError(
+                f"an image of {width} x {height} pixels: this network needs sides of at least 8 "
+                f"pixels that are multiples of {self.multiple}"
+            )
+        return self.layers(images)
+
+
+class _Block(nn.Module):
+    """Features plus two convolutions of them; no activation after the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *_normed(_mirrored(channels, channels, 3), channels),
+            _mirrored(channels, channels, 3),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (N, C, H, W) of features of that shape."""
+        return features + self.layers(features)
+
+
+def _normed(layer: nn.Module, channels: int) -> list[nn.Module]:
+    return [layer, nn.InstanceNorm2d(channels), nn.ReLU(inplace=True)]
+
+
+def _mirrored(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode="reflect")
+
+
+def _transposed(inputs: int, outputs: int) -> nn.Module:
+    return nn.ConvTranspose2d(inputs, outputs, 3, 2, 1, output_padding=1)
+
+
+def _resize(inputs: int, outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Upsample(scale_factor=2.0), _mirrored(inputs, outputs, 3))
