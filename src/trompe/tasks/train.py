@@ -31,6 +31,7 @@ from trompe.engine.interrupt import CatchSignals, catch_signals
 from trompe.engine.randomness import keyed_seed
 from trompe.engine.strategy import FlatDDPStrategy
 from trompe.errors import UserError
+from trompe.extras import is_installed, need
 from trompe.loggers.tracker import Tracker
 from trompe.runs.plots import draw_curves
 from trompe.runs.provenance import command_line, describe_code, describe_packages
@@ -56,6 +57,7 @@ def train(cfg: DictConfig) -> RunFolder:
             f"batch_size={clock.batch_size} must be divisible by the {world_size} processes"
         )
     check_batches(config)
+    trackers = make_trackers(session)
     data = instantiate(config["data"], _convert_="all")
     data.prepare_data()
     data.setup("fit")
@@ -68,7 +70,6 @@ def train(cfg: DictConfig) -> RunFolder:
     for callback in callbacks.values():
         tracked |= getattr(callback, "directions", {})
     checkpoint = TickCheckpoint(run, config, tracked, **config["checkpoint"])
-    trackers: dict[str, Tracker] = {}
     with configured("model.optimizer"):
         method.configure_optimizers()  # Lightning makes its own: these show wrong values in time
     with configured("trainer"):
@@ -97,10 +98,6 @@ def train(cfg: DictConfig) -> RunFolder:
         catch_signals()
         begin(session, data.fingerprint, trainer_config)
     with recorded(run if is_writer else None, trackers):
-        ids = run.read_facts().get("trackers", {})
-        names = {"run_name": run.path.name, "save_dir": str(run.path)}
-        for key, entry in config["logger"].items():
-            trackers[key] = instantiate(entry, **names, run_id=ids.get(key))
         trainer.loggers = list(trackers.values())
         resume_from = run.last_checkpoint if session.resumed else None
         trainer.fit(method, datamodule=data, ckpt_path=resume_from, weights_only=True)
@@ -176,6 +173,30 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
         sessions = [*facts["sessions"], {**start, "from_kimg": kimg}]
         run.update_facts(status="running", sessions=sessions, error=None)
     print(f"run folder: {run.path}")
+
+
+def make_trackers(session: Session) -> dict[str, Tracker]:
+    """The trackers that are configured and can work here, not opened yet.
+
+    Raises:
+        UserError: if one needs a package that is missing; where it is not required, a line is
+            printed and it is left out.
+    """
+    run = session.run
+    ids = run.read_facts().get("trackers", {}) if session.resumed else {}
+    names = {"run_name": run.path.name, "save_dir": str(run.path)}
+    trackers: dict[str, Tracker] = {}
+    for key, entry in session.config["logger"].items():
+        tracker: Tracker = instantiate(entry, **names, run_id=ids.get(key))
+        if tracker.module is None or is_installed(tracker.module):
+            trackers[key] = tracker
+            continue
+        line = need(tracker.module, f"logger=[{key}]")
+        if tracker.is_required:
+            raise UserError(line)
+        if process_rank() == 0:
+            print(f"{line} (this run goes on without it)")
+    return trackers
 
 
 def make_strategy(trainer_config: dict[str, Any], world_size: int) -> Any:
