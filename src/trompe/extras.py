@@ -58,9 +58,9 @@ def require(module: str, what: str) -> None:
 
 def explain(errors: Iterable[BaseException], what: str) -> str | None:
     """The line for the first error that comes of an extra that is not installed, if one does."""
-    packages = optional_packages()
     for error in errors:
         if isinstance(error, ModuleNotFoundError) and error.name:
+            packages = optional_packages()
             parts = error.name.split(".")
             if any(part in packages and not is_installed(part) for part in parts):
                 return need(error.name, what)

@@ -59,8 +59,10 @@ def core(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Core
 
 def test_the_installed_metadata_is_that_of_pyproject() -> None:
     installed = {canonicalize_name(Requirement(r).name) for r in metadata.requires("trompe") or []}
-    said = [*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), [])]
-    wanted = {canonicalize_name(Requirement(r).name) for r in said} - {"trompe"}
+    optional = [r for extra in PROJECT["optional-dependencies"].values() for r in extra]
+    wanted = {
+        canonicalize_name(Requirement(r).name) for r in [*PROJECT["dependencies"], *optional]
+    } - {"trompe"}
     assert installed - {"trompe"} == wanted, "pyproject.toml has changed: make setup"
     (everything,) = PROJECT["optional-dependencies"]["all"]
     assert Requirement(everything).extras == EXTRAS

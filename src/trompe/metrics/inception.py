@@ -36,7 +36,8 @@ class InceptionV3(FeatureNetwork):
             of the original code and of torch-fidelity; FIDs with different ones differ.
 
     Raises:
-        UserError: if torch-fidelity is not installed, or the weights are not to be had, with the ways to supply them, or are others.
+        UserError: if torch-fidelity is not installed; if the weights are not to be had, with the
+            ways to supply them, or are others.
     """
 
     customary = {  # noqa: RUF012

@@ -24,7 +24,7 @@ def describe_code() -> dict[str, Any]:
 
 
 def describe_packages() -> dict[str, str]:
-    """Python's version and that of every package trompe depends on or, by an extra, makes use of."""
+    """Python's version and that of every package trompe or one of its extras depends on."""
     versions = {"python": platform.python_version()}
     names = [
         re.split("[<>=!~ [;]", requirement)[0]
