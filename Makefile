@@ -14,7 +14,7 @@ setup: $(STAMP) ## make .venv with the locked versions
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev,maps]'
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[all,dev]'
 	@touch $(STAMP)
 
 demo: $(STAMP) ## train a DCGAN on embedded images, at most 6 minutes on 2 CPU cores

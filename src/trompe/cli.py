@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trompe.errors import UserError
+from trompe.extras import explain
 
 _COMMANDS = Path(__file__).parent / "commands"
 
@@ -69,11 +70,15 @@ def _run(command: str, arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         importlib.import_module(f"trompe.commands.{command}").main(arguments)
-    except (HydraException, OmegaConfBaseException, UserError) as error:
+    except (HydraException, OmegaConfBaseException, ImportError, UserError) as error:
         mistakes = [e for e in _chain(error) if isinstance(e, UserError)]
-        if not mistakes and _is_internal(error):
+        if mistakes:
+            return _fail(_one_line(mistakes[0]))
+        if line := explain(_chain(error), command):
+            return _fail(line)
+        if _is_internal(error):
             raise
-        return _fail(_one_line(mistakes[0] if mistakes else error))
+        return _fail(_one_line(error))
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     return 0
@@ -86,15 +91,15 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_internal(error: BaseException) -> bool:
-    """Whether a part could not be built for a reason that is not a config mistake."""
+    """Whether a part could not be built, or imported, for no mistake in the config."""
     from hydra.errors import HydraException, InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
     causes = [e for e in _chain(error) if not isinstance(e, HydraException)]
     expected = (OmegaConfBaseException, ImportError, TypeError, AttributeError, ValueError)
-    return isinstance(error, InstantiationException) and not all(
-        isinstance(cause, expected) for cause in causes
-    )
+    if isinstance(error, InstantiationException):
+        return not all(isinstance(cause, expected) for cause in causes)
+    return isinstance(error, ImportError)
 
 
 def _one_line(error: BaseException) -> str:

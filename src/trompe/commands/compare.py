@@ -3,11 +3,13 @@
 from omegaconf import DictConfig
 
 from trompe.command import command, with_folders
+from trompe.extras import require
 
 
 @command("compare")
 def _compare(cfg: DictConfig) -> None:
     """Compare."""
+    require("plotly", "compare")  # first of all: its extra brings the others too
     from trompe.tasks.compare import compare
 
     compare(cfg)

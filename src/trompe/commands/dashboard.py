@@ -1,4 +1,4 @@
-"""Open the local dashboard on all runs recorded with logger=[local]."""
+"""Open the local dashboard on all runs recorded with logger=[local], the default."""
 
 from omegaconf import DictConfig
 

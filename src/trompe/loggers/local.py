@@ -50,6 +50,8 @@ class Local(Tracker):
         system_metrics: also record the load of CPU and GPU, every 10 s (Trackio's default).
     """
 
+    module = "trackio"
+
     def __init__(
         self,
         project: str,
@@ -99,3 +101,9 @@ class Local(Tracker):
     def _close(self, status: str) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             self._run.finish()
+
+
+class LocalIfInstalled(Local):
+    """The default: as `Local`, and a run goes on without it where Trackio is not installed."""
+
+    is_required = False

@@ -17,6 +17,8 @@ class TensorBoard(Tracker):
     point.
     """
 
+    module = "tensorboard"
+
     def _open(self) -> None:
         from torch.utils.tensorboard import SummaryWriter
 

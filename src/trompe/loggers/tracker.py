@@ -6,7 +6,7 @@ The run folder is the truth; a tracker is a view of it, and a run without one is
 from abc import abstractmethod
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
@@ -27,7 +27,14 @@ class Tracker(Logger):
         run_name: the name of this run, unique within the project.
         save_dir: the run folder.
         run_id: the `tracker_id` of the session that is resumed, or None for a new run.
+
+    Attributes:
+        module: what must be installed for it, if anything.
+        is_required: whether a run is refused where that is missing; else it goes on without.
     """
+
+    module: ClassVar[str | None] = None
+    is_required: ClassVar[bool] = True
 
     def __init__(
         self, project: str, run_name: str, save_dir: Path | str, run_id: str | None = None

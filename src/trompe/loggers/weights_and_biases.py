@@ -25,6 +25,8 @@ class WeightsAndBiases(Tracker):
         entity: W&B team or user; None is the account's default.
     """
 
+    module = "wandb"
+
     def __init__(
         self,
         project: str,

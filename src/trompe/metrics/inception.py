@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trompe.extras import require
 from trompe.metrics.features import FeatureNetwork
 from trompe.metrics.resizing import DEFAULT
 from trompe.metrics.score import Score
@@ -35,7 +36,8 @@ class InceptionV3(FeatureNetwork):
             of the original code and of torch-fidelity; FIDs with different ones differ.
 
     Raises:
-        UserError: if the weights are not to be had, with the ways to supply them, or are others.
+        UserError: if torch-fidelity is not installed; if the weights are not to be had, with the
+            ways to supply them, or are others.
     """
 
     customary = {  # noqa: RUF012
@@ -47,6 +49,7 @@ class InceptionV3(FeatureNetwork):
 
     def __init__(self, weights: str | None = None, resizing: str = DEFAULT) -> None:
         super().__init__("inception", 2048, 299, resizing, "pool3")
+        require("torch_fidelity", "features=inception")  # before anything is downloaded
         network = _inception(find_file(weights, _URL))
         self.layers = nn.Sequential(*(getattr(network, name) for name in _LAYERS), nn.Flatten())
         # Without the bias, as the original code of the Inception Score has it.

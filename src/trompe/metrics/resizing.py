@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from trompe.errors import UserError
+from trompe.extras import require
 
 
 def _antialiased(mode: str) -> Callable[[Tensor, int], Tensor]:
@@ -38,15 +39,17 @@ FILTERS: dict[str, Callable[[Tensor, int], Tensor]] = {
 
 
 def check_filter(name: str) -> None:
-    """Refuse an unknown filter.
+    """Refuse an unknown filter, or one whose package is not installed.
 
     Raises:
-        UserError: listing those that exist.
+        UserError: listing those that exist, or naming the package.
     """
     if name not in FILTERS:
         raise UserError(
             f"features: resizing={name} is not known: choose one of {', '.join(FILTERS)}"
         )
+    if FILTERS[name] is _tensorflow1:
+        require("torch_fidelity", f"features: resizing={name}")
 
 
 def resize(pixels: Tensor, size: int, name: str = DEFAULT) -> Tensor:

@@ -1,6 +1,8 @@
 """Where a run came from: command, code, packages."""
 
+import contextlib
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -22,15 +24,16 @@ def describe_code() -> dict[str, Any]:
 
 
 def describe_packages() -> dict[str, str]:
-    """Python's version and that of every package trompe depends on."""
+    """Python's version and that of every package trompe or one of its extras depends on."""
     versions = {"python": platform.python_version()}
-    for requirement in metadata.requires("trompe") or []:
-        if "extra ==" in requirement:
-            continue
-        name = requirement.split(";")[0]
-        for separator in "<>=!~ [":
-            name = name.split(separator)[0]
-        versions[name] = metadata.version(name)
+    names = [
+        re.split("[<>=!~ [;]", requirement)[0]
+        for requirement in metadata.requires("trompe") or []
+        if "extra == 'dev'" not in requirement.replace('"', "'")
+    ]
+    for name in sorted({*names} - {"trompe"}):
+        with contextlib.suppress(metadata.PackageNotFoundError):  # of an extra
+            versions[name] = metadata.version(name)
     return versions
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from trompe.errors import UserError
+from trompe.extras import require
 
 
 def show(cfg: DictConfig) -> None:
     """Become Trackio's server, which runs until Ctrl-C.
 
     Raises:
-        UserError: if nothing was recorded in the store.
+        UserError: if Trackio is not installed, or nothing was recorded in the store.
     """
+    require("trackio", "dashboard")
     store = Path(cfg.paths.store).expanduser().absolute()
     if not list(store.glob("*.db")):
         raise UserError(
@@ -24,7 +26,7 @@ def show(cfg: DictConfig) -> None:
     beside = Path(sys.executable).with_name("trackio")
     trackio = str(beside) if beside.exists() else shutil.which("trackio")
     if trackio is None:
-        raise UserError("the command `trackio` is missing: install this package's dependencies")
+        raise UserError("the command `trackio` is missing: install the package trackio again")
     os.environ["TRACKIO_DIR"] = str(store)
     arguments = ["show", "--project", cfg.project, "--host", cfg.host]
     sys.stdout.flush()

@@ -63,6 +63,7 @@ def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFold
     space = parse_space([*cfg.space, *experiment])
     _check_settings(cfg)
     objective = _objective(cfg)
+    launcher = instantiate(cfg.launcher, _convert_="all")
     if folder is None:
         _check_space(space, flags)
         folder = _create(cfg, flags, experiment, space, objective)
@@ -73,7 +74,6 @@ def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFold
         with SweepTable() as table:
             table.say(f"sweep folder: {folder.path}")
             settings = Settings(n_trials, cfg.jobs, cfg.retries, cfg.poll_seconds, flags)
-            launcher = instantiate(cfg.launcher, _convert_="all")
             worker = Worker(folder, study, storage, space, objective, launcher, settings, table.say)
             try:
                 worker.run(table.draw)

@@ -27,6 +27,7 @@ from trompe.training.lightning import make_plugins, make_strategy
 from trompe.training.samples import SampleGrid
 from trompe.training.session import Session
 from trompe.training.tick import Tick
+from trompe.training.trackers import make_trackers
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Job:
         data: ready to be streamed.
         method: with its first weights.
         trainer: Lightning's.
-        trackers: views of the run, by their name in the config; filled by `fit`.
+        trackers: views of the run, by their name in the config.
     """
 
     session: Session
@@ -50,12 +51,7 @@ class Job:
     trackers: dict[str, Tracker]
 
     def fit(self, checkpoint: Path | None) -> None:
-        """Open the trackers, and train from a checkpoint, or from the beginning."""
-        run = self.session.run
-        ids = run.read_facts().get("trackers", {})
-        names = {"run_name": run.path.name, "save_dir": str(run.path)}
-        for key, entry in self.session.config["logger"].items():
-            self.trackers[key] = instantiate(entry, **names, run_id=ids.get(key))
+        """Train from a checkpoint, or from the beginning."""
         self.trainer.loggers = list(self.trackers.values())
         self.trainer.fit(self.method, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
 
@@ -72,6 +68,7 @@ def build(session: Session) -> Job:
     world_size = trainer_config["devices"] * trainer_config["num_nodes"]
     Share(0, world_size, config["model"].get("accumulate", 1)).rows(clock.batch_size)
     check_batches(config)
+    trackers = make_trackers(session)
     data = instantiate(config["data"], _convert_="all")
     data.prepare_data()
     data.setup("fit")
@@ -80,7 +77,6 @@ def build(session: Session) -> Job:
     torch.manual_seed(keyed_seed(config["seed"], "weights"))
     method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
     callbacks = instantiate(config["callbacks"], _convert_="all")
-    trackers: dict[str, Tracker] = {}
     tick = build_tick(session, method, trackers)
     with configured("model.optimizer"):
         method.configure_optimizers()  # Lightning makes its own: these show wrong values in time
