@@ -47,7 +47,7 @@ def need(module: str, what: str) -> str:
 
 
 def require(module: str, what: str) -> None:
-    """Refuse to go on without a module, where an import of it would come too late.
+    """Refuse to continue without a module, where an import of it would come too late.
 
     Raises:
         UserError: naming the extra that brings it.

@@ -45,7 +45,7 @@ def test_signal_ends_the_run_and_auto_goes_on(
     assert len(trompe.runs()) == 1
     assert [r["tick"] for r in stopped.read_metrics()] == [1, 2, 3, 4]
     assert stopped.read_facts()["status"] == "done"
-    # With nothing left to go on with, `auto` starts a new run.
+    # With nothing left to resume, `auto` starts a new run.
     trompe(*arguments)
     assert len(trompe.runs()) == 2
 
@@ -73,7 +73,7 @@ def test_other_changes_make_a_new_run_with_a_parent(trompe: Trompe) -> None:
     assert facts["seed"] == 1 and facts["status"] == "done"
     assert new.read_config()["batch_size"] == 8
     assert run.last_checkpoint.read_bytes() == before
-    # What the new run recorded composes to it: it can be gone on with, and varied again.
+    # What the new run recorded composes to it: it can be resumed, and varied again.
     trompe("train", f"run={new.path}", "kimg=0.144")
     assert [r["tick"] for r in new.read_metrics()] == [1, 2, 3]
     assert "give its folder" in trompe.fails("train", *TINY, "fresh=true")

@@ -64,7 +64,7 @@ def test_a_full_disk_stops_the_sweep_and_loses_nothing(trompe: Trompe) -> None:
         "sweep", f"resume={folder.path}", "n_trials=3", largest=4096
     )
     assert "disk I/O error" in message
-    assert f"go on with trompe sweep resume={folder.path}" in message
+    assert f"resume it with trompe sweep resume={folder.path}" in message
     assert table_of(folder) == before
     trompe("sweep", f"resume={folder.path}", "n_trials=3")
     after = table_of(folder)

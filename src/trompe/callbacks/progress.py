@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from trompe.training.tick import TickRecord
 
 
+_SHOWN = 3  # metrics in a line
+
+
 class Progress(TickCallback):
     """kimg of the budget, images/s, time left, losses and the latest metric.
 
@@ -66,8 +69,8 @@ class Progress(TickCallback):
         for name, value in record.values.items():
             if name.startswith("loss/"):
                 self._notes[name.replace("loss/", "")[0].upper()] = f"{value:.2f}"
-            elif "/" not in name:
-                self._notes[name] = f"{value:.4g}"
+        for name in shown(record):
+            self._notes[name] = f"{record.values[name]:.4g}"
         if self._bar is None and trainer.is_global_zero:
             clock = method.clock
             print(f"{clock.kimg:.1f}/{clock.budget_kimg:.1f} kimg, {self._status(method)}")
@@ -104,6 +107,13 @@ class Progress(TickCallback):
         parts = [f"{rate:.0f} images/s", f"{_clock(left)} left"]
         parts += [f"{name} {value}" for name, value in self._notes.items()]
         return ", ".join(parts)
+
+
+def shown(record: "TickRecord") -> list[str]:
+    """The metrics that a line has room for: the one that decides, and the first of the others."""
+    metrics = [name for name in record.values if "/" not in name]
+    first = [record.monitor] if record.monitor in metrics else []
+    return [*first, *(name for name in metrics if name not in first)][:_SHOWN]
 
 
 def _clock(seconds: float) -> str:

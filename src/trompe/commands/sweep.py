@@ -1,4 +1,4 @@
-"""Launch many runs of an experiment, chosen by a sampler, or go on with them (resume=FOLDER)."""
+"""Launch many runs of an experiment, chosen by a sampler, or resume them (resume=FOLDER)."""
 
 from omegaconf import DictConfig
 

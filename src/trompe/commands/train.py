@@ -1,4 +1,4 @@
-"""Train an experiment, or go on with a run (run=FOLDER, resume=auto)."""
+"""Train an experiment, or resume a run (run=FOLDER, resume=auto)."""
 
 from omegaconf import DictConfig
 

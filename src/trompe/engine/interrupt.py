@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run at once; it goes on from its last tick."""
+"""Ctrl-C and SIGTERM end a run at once; it resumes from its last tick."""
 
 import signal
 from collections.abc import Iterator

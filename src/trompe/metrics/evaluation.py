@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
+from tqdm import tqdm
 
 from trompe.engine.share import Share
 from trompe.errors import UserError, check_positive
@@ -64,9 +65,11 @@ class Evaluation:
 
     @rank_zero_only
     def _say(self, notes: set[str]) -> None:
-        for note in sorted(notes - self._said):
-            rank_zero_warn(note)
-        self._said |= notes
+        # A note's numbers change from tick to tick; what it says is before the colon.
+        for note in sorted(notes):
+            if (what := note.partition(":")[0]) not in self._said:
+                tqdm.write(f"note: {note}")
+                self._said.add(what)
 
 
 def check_measurable(method: Any, metrics: Mapping[str, Comparison]) -> None:

@@ -65,7 +65,8 @@ class TranslationComparison(Comparison):
     - ``cycle_a``: |F(G(a)) - a|.
     - ``truth_a_to_b``: |G(a) - b| for the b that is a's counterpart, where the data have it.
     - ``change_a_to_b``: |G(a) - a| over the mean |b - a|. Near 0 the generator does nothing.
-    - ``luminance_a_to_b``: correlation of a's and G(a)'s luminance. Below 0 it is inverted.
+    - ``luminance_a_to_b``: correlation of a's and G(a)'s luminance, less that of a's and its
+      counterpart's where the data have it. Far below 0, light and dark have changed places.
     - ``hidden_a``: |F(G(a) + noise) - a| over ``cycle_a``, the noise two gray levels strong. Far
       above 1, G hides in its picture what F needs (Chu et al. 2017,
       https://arxiv.org/abs/1712.02950, sec. 4).
@@ -111,12 +112,17 @@ class TranslationComparison(Comparison):
                 _distance(made, other),
                 _distance(made, source),
                 _distance(other.roll(1, 0), source),
-                _correlation(_luminance(made), _luminance(source)),
+                self._correlation(made, source, other),
                 _distance(noisy, source),
                 logits[:, 0],
                 logits[:, 1],
             ]
         return torch.stack(columns, 1).to(self.rows.dtype)
+
+    def _correlation(self, made: Tensor, source: Tensor, other: Tensor) -> Tensor:
+        light = _luminance(source)
+        found = _correlation(_luminance(made), light)
+        return found - _correlation(_luminance(other), light) if self.has_truth else found
 
     def scores(self, rows: Tensor) -> dict[str, Score]:
         """The means by their names."""
@@ -141,7 +147,7 @@ class TranslationComparison(Comparison):
         if change < self.limits["change"]:
             nothing = f"{way} does nothing: images change by {change:.0%} of how far {other} is"
         if luminance < self.limits["luminance"]:
-            inverted = f"{way} inverts the colors: light and dark correlate by {luminance:.2f}"
+            inverted = f"{way} inverts colors: light and dark correlate by {luminance:.2f}"
         return {
             f"change_{way}": Score(change, note=nothing),
             f"luminance_{way}": Score(luminance, note=inverted),

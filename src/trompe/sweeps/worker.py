@@ -140,7 +140,7 @@ class Worker:
         run = self.folder.run_of(number)
         if run is not None and run.last_checkpoint.is_file():
             arguments = [f"run={quoted(str(run.path))}"]
-            self._say(f"trial {number} goes on: {run.path}")
+            self._say(f"trial {number} resumes: {run.path}")
         else:
             run = None
             arguments = [
@@ -177,7 +177,7 @@ class Worker:
             self._finish(active, TrialState.PRUNED, "pruned")
         elif code < 0 or code in _INTERRUPTED:
             self.left.add(active.number)
-            self._say(f"trial {active.number} was stopped from outside; resume= goes on with it")
+            self._say(f"trial {active.number} was stopped from outside; resume= resumes it")
             self.folder.release(active.number)
         elif code == 0:
             self._complete(active)
@@ -188,7 +188,7 @@ class Worker:
             self._fail(active, active.error())
 
     def _report(self, active: Active) -> None:
-        """Give Optuna the values of new ticks, and ask it whether to go on."""
+        """Give Optuna the values of new ticks, and ask it whether to continue."""
         if len(self.objective.names) > 1:
             return  # Optuna prunes by one value
         trial_id = self._id(active.number)
@@ -232,7 +232,7 @@ class Worker:
         self.folder.release(active.number)
 
     def _stop_all(self) -> None:
-        """Stop what runs; the trials stay unfinished, to be gone on with."""
+        """Stop what runs; the trials stay unfinished, to be resumed."""
         for active in self.active.values():
             active.stop()
         while any(active.job.poll() is None for active in self.active.values()):

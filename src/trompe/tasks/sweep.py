@@ -40,7 +40,7 @@ _FREE_KEYS = {"resume", "n_trials", "jobs", "retries", "launcher", "poll_seconds
 
 
 def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFolder:
-    """Start a sweep, or go on with one.
+    """Start a sweep, or resume one.
 
     Args:
         cfg: conf/sweep.yaml.
@@ -50,7 +50,7 @@ def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFold
     Raises:
         UserError: for what cannot work, before anything is started; when no trial succeeded; and
             when the study cannot be written any more.
-        KeyboardInterrupt: on Ctrl-C or SIGTERM; the sweep can be gone on with.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM; the sweep can be resumed.
     """
     optuna.logging.set_verbosity(logging.WARNING)
     warnings.filterwarnings("ignore", category=ExperimentalWarning)
@@ -78,7 +78,7 @@ def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFold
             try:
                 worker.run(table.draw)
             except KeyboardInterrupt:
-                table.say(f"\ninterrupted; go on with: trompe sweep resume={folder.path}")
+                table.say(f"\ninterrupted; resume it with: trompe sweep resume={folder.path}")
                 raise
         folder.write_table(study)
         _report(folder, study, objective, bool(worker.left))
@@ -243,12 +243,12 @@ def _storage_errors(folder: SweepFolder) -> Iterator[None]:
         reason = next(str(cause).strip() for cause in reversed(causes) if cause is not None)
         raise UserError(
             f"the sweep {folder.path} cannot be recorded ({reason.splitlines()[0]}): nothing of it "
-            f"is lost; mend that and go on with trompe sweep resume={folder.path}"
+            f"is lost; mend that and resume it with trompe sweep resume={folder.path}"
         ) from error
 
 
 def _report(folder: SweepFolder, study: optuna.Study, objective: Objective, is_left: bool) -> None:
-    """Say what came out; the commands that go on from there."""
+    """Say what came out; the commands for what comes next."""
     states: dict[TrialState, int] = {}
     for trial in study.get_trials(deepcopy=False):
         states[trial.state] = states.get(trial.state, 0) + 1
@@ -270,6 +270,6 @@ def _report(folder: SweepFolder, study: optuna.Study, objective: Objective, is_l
         print(f"  picture  {picture}")
     print(f"  compare  trompe compare {folder.path}")
     if is_left or states.get(TrialState.RUNNING):
-        print(f"  go on    trompe sweep resume={folder.path}")
+        print(f"  resume   trompe sweep resume={folder.path}")
     if failed and not done and not states.get(TrialState.RUNNING):
         raise UserError(f"no trial of {folder.path} succeeded; {folder.trials_csv} has the errors")

@@ -18,6 +18,7 @@ class Best:
         UserError: if there is no such metric or mode.
 
     Attributes:
+        monitor: the metric that decides; None keeps no best.
         found: metric, value and kimg of the best tick so far; None before one was evaluated.
     """
 
@@ -31,16 +32,16 @@ class Best:
             raise UserError(f"checkpoint.mode={mode} is neither auto, min nor max")
         if mode == "auto":
             mode = "max" if monitor and tracked[monitor] == "higher" else "min"
-        self._monitor = monitor
+        self.monitor = monitor
         self._sign = 1 if mode == "min" else -1
         self.found: dict[str, Any] | None = None
 
     def is_beaten(self, values: Mapping[str, float], kimg: float) -> bool:
         """Whether these values are the best so far; they are remembered then."""
-        value = values.get(self._monitor) if self._monitor else None
+        value = values.get(self.monitor) if self.monitor else None
         if value is None:
             return False
         if self.found is not None and self._sign * value >= self._sign * self.found["value"]:
             return False
-        self.found = {"metric": self._monitor, "value": value, "kimg": kimg}
+        self.found = {"metric": self.monitor, "value": value, "kimg": kimg}
         return True

@@ -34,6 +34,7 @@ class TickRecord:
         values: by name: means over the tick, speeds, metrics where they were due.
         histograms: by name, values of the tick's last batch.
         pictures: by name, what was drawn.
+        monitor: the value that decides on the best tick, if there is one.
     """
 
     tick: int
@@ -41,6 +42,7 @@ class TickRecord:
     values: dict[str, float]
     histograms: dict[str, np.ndarray] = field(default_factory=dict)
     pictures: dict[str, Path] = field(default_factory=dict)
+    monitor: str | None = None
 
 
 class Tick(Checkpoint):
@@ -125,7 +127,9 @@ class Tick(Checkpoint):
             "speed/images_per_second": clock.images_per_tick / seconds,
             "speed/train_seconds": seconds,
         }
-        return TickRecord(clock.tick, clock.kimg, values, read.histograms)
+        record = TickRecord(clock.tick, clock.kimg, values, read.histograms)
+        record.monitor = self.best.monitor
+        return record
 
     def is_drawn(self, method: Method) -> bool:
         """Whether this tick has a grid: the first has one, to look at within the first minute."""
