@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, of red, green and blue
+
 
 def to_uint8(images: Tensor) -> Tensor:
     """Images in [-1, 1] to uint8, rounded to nearest; any shape."""
@@ -19,6 +21,14 @@ def to_uint8(images: Tensor) -> Tensor:
 def to_signed(images: Tensor) -> Tensor:
     """uint8 images (N, C, H, W) to floats in [-1, 1], channels last."""
     return images.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+
+
+def luminance(images: Tensor) -> Tensor:
+    """The brightness (N, 1, H, W) of images (N, 3, H, W), by ITU-R BT.601; of (N, 1, H, W) itself."""
+    if images.shape[1] == 1:
+        return images
+    weights = torch.tensor(_LUMINANCE, device=images.device, dtype=images.dtype)
+    return (images * weights[:, None, None]).sum(1, keepdim=True)
 
 
 def to_picture(image: Tensor) -> Image.Image:

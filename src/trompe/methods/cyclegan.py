@@ -13,7 +13,7 @@ from trompe.engine.ema import Averaged
 from trompe.engine.pool import ImagePool
 from trompe.engine.randomness import Draws, keyed_generator
 from trompe.engine.schedules import Number
-from trompe.images import to_signed, to_uint8
+from trompe.images import luminance, to_signed, to_uint8
 from trompe.losses.adversarial import load_pair
 from trompe.methods.capabilities import FromPictures, Generates, on
 from trompe.methods.method import Method, frozen
@@ -83,6 +83,7 @@ class CycleGAN(Method, Generates, FromPictures):
         self.discriminator_a, self.discriminator_b = discriminator(), discriminator()
         self.a_to_b_ema = Averaged(self.a_to_b, ema_half_life_kimg, ema_rampup)
         self.b_to_a_ema = Averaged(self.b_to_a, ema_half_life_kimg, ema_rampup)
+        self.channels = channels
         shape = (channels, resolution, resolution)
         self.pool_a, self.pool_b = ImagePool(pool_size, shape), ImagePool(pool_size, shape)
         self.loss = load_pair(loss)
@@ -186,4 +187,5 @@ class CycleGAN(Method, Generates, FromPictures):
     ) -> Tensor:
         """See `FromPictures`; below full strength the picture is faded into the original."""
         generator = self.a_to_b_ema if direction == "a_to_b" else self.b_to_a_ema
-        return torch.lerp(picture, generator(picture).float(), strength)
+        seen = picture if self.channels == 3 else luminance(picture)
+        return torch.lerp(picture, generator(seen).float().expand_as(picture), strength)

@@ -9,13 +9,12 @@ from torch import Tensor
 from trompe import __version__
 from trompe.data.unpaired import UnpairedData
 from trompe.errors import UserError
+from trompe.images import luminance
 from trompe.metrics.comparison import Comparison
 from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.score import Score
 
 _DIRECTIONS = {"a_to_b": "images", "b_to_a": "b_to_a"}  # and the field of the translations
-# ITU-R BT.601
-_LUMINANCE = (0.299, 0.587, 0.114)
 
 
 class DirectedComparison(FeatureComparison):
@@ -202,10 +201,7 @@ def _distance(images: Tensor, others: Tensor) -> Tensor:
 
 def _luminance(images: Tensor) -> Tensor:
     """(N, H W) of uint8 images (N, 1 or 3, H, W)."""
-    if images.shape[1] == 1:
-        return images.float().flatten(1)
-    weights = torch.tensor(_LUMINANCE, device=images.device)[:, None, None]
-    return (images.float() * weights).sum(1).flatten(1)
+    return luminance(images.float()).flatten(1)
 
 
 def _correlation(x: Tensor, y: Tensor) -> Tensor:

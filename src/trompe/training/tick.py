@@ -75,7 +75,11 @@ class Tick(Checkpoint):
         self._began = self._ended = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The tick has ended: read, evaluate, draw, write, save, tell."""
+        """The tick has ended: read, evaluate, draw, write, tell, save.
+
+        What is told and not saved is void when the run resumes; what were saved and not told would
+        be missing in the trackers for ever. So the checkpoint comes last.
+        """
         method, data = _method(pl_module), _data(trainer)
         clock, share, is_writer = method.clock, method.share, trainer.is_global_zero
 
@@ -93,13 +97,13 @@ class Tick(Checkpoint):
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, TickCallback):
                 callback.on_tick_end(trainer, method, record)
+        if is_writer:
+            self.tell(record)
         is_best = self.best.is_beaten(record.values, record.kimg)
         trainer.save_checkpoint(self.run.last_checkpoint)
         if is_writer and is_best:
             _replace_by_link(self.run.last_checkpoint, self.run.best_checkpoint)
             self.run.update_facts(best=self.best.found)
-        if is_writer:
-            self.tell(record)
 
     def read(self, method: Method) -> TickRecord:
         """The tick's means; the one time that the host waits for the device. Collective.
