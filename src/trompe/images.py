@@ -24,7 +24,7 @@ def to_signed(images: Tensor) -> Tensor:
 
 
 def luminance(images: Tensor) -> Tensor:
-    """The brightness (N, 1, H, W) of images (N, 3, H, W), by ITU-R BT.601; of (N, 1, H, W) itself."""
+    """The brightness (N, 1, H, W) of images (N, 1 or 3, H, W), by ITU-R BT.601."""
     if images.shape[1] == 1:
         return images
     weights = torch.tensor(_LUMINANCE, device=images.device, dtype=images.dtype)
