@@ -30,7 +30,7 @@ class Progress(TickCallback):
 
     def __init__(self, refresh_seconds: float = 0.5) -> None:
         self.refresh_seconds = refresh_seconds
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
         self._notes: dict[str, str] = {}
         self._began = (0.0, 0)
         self._drawn = 0.0

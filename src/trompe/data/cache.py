@@ -131,7 +131,7 @@ def _read_meta(folder: Path) -> dict[str, Any] | None:
     if not folder.is_dir():
         return None
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta: dict[str, Any] = json.loads((folder / "meta.json").read_text())
         images = np.load(folder / "images.npy", mmap_mode="r")
         labels = np.load(folder / "labels.npy")
         if list(images.shape) == meta["shape"] and len(labels) == len(images):

@@ -154,7 +154,8 @@ class ImageData(TrainingData):
 def show(data: Any, count: int) -> Tensor:
     """The first `count` training images, uint8, in an order that is always the same."""
     order = torch.randperm(data.split_size("train"), generator=keyed_generator(0, "real grid"))
-    return data.gather("train", order[:count]).images
+    batch: Batch = data.gather("train", order[:count])
+    return batch.images
 
 
 class ImageStream:

@@ -117,7 +117,9 @@ class Layout:
                     f"{part} has so much land; set a smaller data.min_land or data.patch_size"
                 )
             generator = keyed_generator(0, f"order of map patches, {part}")
-            return found[torch.randperm(len(found), generator=generator).numpy()]
+            order = torch.randperm(len(found), generator=generator).numpy()
+            shuffled: np.ndarray = found[order]
+            return shuffled
 
         strips = self._strips
         return Places(

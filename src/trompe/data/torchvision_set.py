@@ -24,7 +24,7 @@ class TorchvisionSet(ImageData):
     """
 
     def __init__(
-        self, dataset: functools.partial, root: str, download: bool = False, **common: object
+        self, dataset: functools.partial[Any], root: str, download: bool = False, **common: object
     ) -> None:
         super().__init__(**common)  # type: ignore[arg-type]
         self.dataset = dataset
@@ -88,4 +88,5 @@ class TorchvisionSource(Source):
 
     def read(self, index: int) -> Image.Image:
         """Image `index`."""
-        return self._dataset[index][0]
+        image: Image.Image = self._dataset[index][0]
+        return image

@@ -77,7 +77,8 @@ def ema_decay(images_since: int, half_life_kimg: float, images: int, rampup: flo
     half_life = half_life_kimg * 1000
     if rampup > 0:
         half_life = min(half_life, images * rampup)
-    return 0.5 ** (images_since / max(half_life, 1e-8))
+    decay: float = 0.5 ** (images_since / max(half_life, 1e-8))
+    return decay
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ def wgan_gp(discriminator: Discriminator, real: Tensor, fake: Tensor, uniform: T
     """E[(||grad D(x^)|| - 1)^2] at points x^ between pairs (Gulrajani et al. 2017, eq. 3)."""
     mix = uniform.float()[:, None, None, None]
     between = mix * real.float() + (1 - mix) * fake.float()
-    norms = _gradients(discriminator, between).flatten(1).norm(dim=1)
+    norms: Tensor = _gradients(discriminator, between).flatten(1).norm(dim=1)
     return (norms - 1).square().mean()
 
 

@@ -158,7 +158,8 @@ def self_similarity(features: Tensor) -> Tensor:
     # A position without activation would give a gradient that is not finite.
     vectors = vectors / length.where(length > 0, 1)
     with torch.autocast(features.device.type, enabled=False):
-        return vectors.mT @ vectors
+        similarity: Tensor = vectors.mT @ vectors
+    return similarity
 
 
 def self_similarity_distance(similarity: Tensor, target: Tensor) -> Tensor:

@@ -24,6 +24,8 @@ class Penalties(nn.Module):
         UserError: if a name is not known, or `every` is below 1.
     """
 
+    __call__: Callable[..., Tensor]
+
     def __init__(
         self,
         load: Callable[[str], Callable[..., Tensor]],

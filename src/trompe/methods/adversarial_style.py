@@ -129,7 +129,8 @@ class AdversarialStyle(StyleTransfer, Adversarial):
     def predict(self, generator: Any, code: Tensor) -> Tensor:
         """The parameters (N, P) of a generator for styles (N, S), in float32."""
         with torch.autocast(code.device.type, enabled=False):
-            return generator.predict(code)
+            parameters: Tensor = generator.predict(code)
+        return parameters
 
     def parameters_of(self, style: Tensor) -> Tensor:
         """See `StyleTransfer`."""

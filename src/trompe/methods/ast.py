@@ -104,7 +104,8 @@ class AST(StyleTransfer, Adversarial):
 
     def parameters_of(self, style: Tensor) -> Tensor:
         """None: there is one style."""
-        return self.generator_ema.network.predict(style)
+        parameters: Tensor = self.generator_ema.network.predict(style)
+        return parameters
 
 
 def total(values: Iterable[Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 from trompe.images import to_uint8
 
-Rows = TypeVar("Rows", bound=tuple)
+Rows = TypeVar("Rows", bound=tuple[Any, ...])
 # The values that an option may have; no values: any.
 Options = Mapping[str, Sequence[Any]]
 

@@ -144,7 +144,8 @@ class CycleGAN(Method, Generates, FromPictures):
 
     def draw_inputs(self, data: Any, count: int, purpose: str) -> UnpairedBatch:
         """Held-out images of both kinds; counterparts where the data have them."""
-        return data.pairs("validation", count)
+        pairs: UnpairedBatch = data.pairs("validation", count)
+        return pairs
 
     @torch.no_grad()
     def generate(self, inputs: UnpairedBatch) -> Translations:

@@ -115,7 +115,8 @@ class GAN(Adversarial, FromLatents):
         if self.augment.draws:
             images = self.augment(images, draws.uniform(purpose, self.augment.draws))
         with draws.named(purpose):
-            return self.discriminator(images)
+            logits: Tensor = self.discriminator(images)
+        return logits
 
     def penalize(self, penalties: Penalties, names: Sequence[str], *arguments: Any) -> Tensor:
         """The weighted sum of those penalties that this phase names."""
@@ -125,4 +126,5 @@ class GAN(Adversarial, FromLatents):
     @torch.no_grad()
     def sample(self, inputs: Latents, **options: Any) -> Tensor:
         """Images in [-1, 1], (N, C, H, W), of the averaged generator in evaluation mode."""
-        return self.generator_ema(inputs.latents).float()
+        images: Tensor = self.generator_ema(inputs.latents)
+        return images.float()

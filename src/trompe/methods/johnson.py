@@ -104,4 +104,5 @@ class Johnson(StyleTransfer):
 
     def parameters_of(self, style: Tensor) -> Tensor:
         """Those of the one style."""
-        return self.generator_ema.network.predict(style)
+        parameters: Tensor = self.generator_ema.network.predict(style)
+        return parameters

@@ -217,7 +217,8 @@ class Method(pl.LightningModule):
     def _generator_state(self) -> Tensor:
         if self.device.type == "cpu":
             return torch.get_rng_state()
-        return torch.get_device_module(self.device).get_rng_state()
+        state: Tensor = torch.get_device_module(self.device).get_rng_state()
+        return state
 
 
 class frozen:

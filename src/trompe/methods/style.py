@@ -1,6 +1,6 @@
 """What style-transfer methods share: pairs in, pictures out, and losses in a network's features."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -61,7 +61,8 @@ class StyleTransfer(Method, Generates, FromPictures):
 
     def draw_styles(self, data: Any, count: int) -> Tensor:
         """Style images (count, 3, R, R), uint8, that were not trained on."""
-        return data.styles("validation", count)
+        styles: Tensor = data.styles("validation", count)
+        return styles
 
     @torch.no_grad()
     def generate(self, inputs: StyleInputs) -> Images:
@@ -124,9 +125,10 @@ class StyleTransfer(Method, Generates, FromPictures):
 
     def _make(self, picture: Tensor, parameters: Tensor, tile: int | None) -> Tensor:
         if tile is None:
-            return self.generator_ema(picture, parameters).float()
-        network = self.generator_ema.network
-        return network.render_in_tiles(picture, parameters, tile).float()
+            made: Tensor = self.generator_ema(picture, parameters)
+        else:
+            made = self.generator_ema.network.render_in_tiles(picture, parameters, tile)
+        return made.float()
 
 
 class StyleTarget(NamedTuple):
@@ -192,7 +194,7 @@ class Perception:
             with torch.no_grad():
                 wanted = network(still, network.content_layers)
             own = {name: features[name] for name in targets}
-            losses = {
+            losses: dict[str, Callable[[str], Tensor]] = {
                 "content": lambda k: content_loss(features[k], wanted[k]),
                 "gram": lambda k: relative_gram_distance(gram_matrix(own[k]), targets[k].gram),
                 "statistics": lambda k: statistics_distance(

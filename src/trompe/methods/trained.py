@@ -33,7 +33,7 @@ def load_method(run: RunFolder, checkpoint: dict[str, Any]) -> Method:
     """The run's method with the checkpoint's weights, on the GPU if there is one."""
     config = upgrade_config(run.read_config())
     clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
-    method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
+    method: Method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
     method.load_state_dict(upgrade_checkpoint(checkpoint)["state_dict"])
     clock.load_state_dict(checkpoint["clock"])
     return method.eval().to("cuda" if torch.cuda.is_available() else "cpu")

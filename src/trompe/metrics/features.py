@@ -5,7 +5,7 @@ A feature network is an ``nn.Module`` from uint8 images (N, C, H, W), C 1 or 3, 
 and has no gradient.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,7 @@ class FeatureNetwork(FrozenNetwork):
         UserError: if there is no such filter.
     """
 
+    __call__: Callable[..., Tensor]
     customary: Mapping[str, str] = {}
 
     def __init__(
@@ -110,7 +111,9 @@ class EfficientNetLite0(FeatureNetwork):
         stages = network.blocks[:5] if layer == "stage4" else network.blocks
         last = [] if layer == "stage4" else [network.conv_head, network.bn2]
         # timm's norm layers include the activation.
-        self.layers = nn.Sequential(network.conv_stem, network.bn1, *stages, *last)
+        self.layers: Callable[[Tensor], Tensor] = nn.Sequential(
+            network.conv_stem, network.bn1, *stages, *last
+        )
         self.to(memory_format=torch.channels_last)
         self.freeze()
 
@@ -135,7 +138,7 @@ class RandomConv(FeatureNetwork):
         for convolution in convolutions:
             nn.init.kaiming_normal_(convolution.weight, generator=generator)
         first, second = convolutions
-        self.layers = nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+        self.layers: Callable[[Tensor], Tensor] = nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
         self.freeze()
 
     def extract(self, pixels: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Inception-v3 as FID and the Inception Score take it, with the weights of torch-fidelity."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -51,7 +52,9 @@ class InceptionV3(FeatureNetwork):
         super().__init__("inception", 2048, 299, resizing, "pool3")
         require("torch_fidelity", "features=inception")  # before anything is downloaded
         network = _inception(find_file(weights, _URL))
-        self.layers = nn.Sequential(*(getattr(network, name) for name in _LAYERS), nn.Flatten())
+        self.layers: Callable[[Tensor], Tensor] = nn.Sequential(
+            *(getattr(network, name) for name in _LAYERS), nn.Flatten()
+        )
         # Without the bias, as the original code of the Inception Score has it.
         self.classifier = network.fc.weight.detach()
         self.to(memory_format=torch.channels_last)

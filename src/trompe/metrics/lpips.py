@@ -1,5 +1,7 @@
 """LPIPS: how different two pictures look, by a network that was fitted to human judgment."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
@@ -49,6 +51,8 @@ class LPIPS(PairMeasure):
 
 
 class _Distance(FrozenNetwork):
+    __call__: Callable[..., Tensor]
+
     def __init__(self, network: str, weights: str | None) -> None:
         super().__init__(f"lpips_{network}", f"lpips 0.1/{network}")
         # Without backbone weights, which torchmetrics can only download; its heads are loaded.
@@ -64,4 +68,5 @@ class _Distance(FrozenNetwork):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """The distances (N,) of images (N, 3, H, W) in [-1, 1]."""
-        return self.lpips(first, second).flatten()
+        distances: Tensor = self.lpips(first, second)
+        return distances.flatten()

@@ -27,7 +27,8 @@ def _tensorflow1(pixels: Tensor, size: int) -> Tensor:
         interpolate_bilinear_2d_like_tensorflow1x,
     )
 
-    return interpolate_bilinear_2d_like_tensorflow1x(pixels, size=(size, size), align_corners=False)
+    resize_as: Callable[..., Tensor] = interpolate_bilinear_2d_like_tensorflow1x
+    return resize_as(pixels, size=(size, size), align_corners=False)
 
 
 DEFAULT = "bicubic-antialias"

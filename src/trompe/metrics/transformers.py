@@ -47,7 +47,8 @@ class TimmFeatures(FeatureNetwork):
 
     def extract(self, pixels: Tensor) -> Tensor:
         """By the mean and deviation of the network's own training set."""
-        return self.network((pixels - self.mean) / self.std)
+        features: Tensor = self.network((pixels - self.mean) / self.std)
+        return features
 
 
 def _pretrained(architecture: str, weights: str | None, input_size: int) -> Any:

@@ -31,7 +31,7 @@ class Project(nn.ConvTranspose2d):
     def forward(self, z: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(N, in) to (N, out, 4, 4)."""
         weight = self.weight.permute(2, 3, 1, 0).flatten(0, 2)
-        maps = linear(z, weight).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2)
+        maps: Tensor = linear(z, weight).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2)
         return maps if self.bias is None else maps + self.bias[:, None, None]
 
 
@@ -85,7 +85,7 @@ class DCGANGenerator(nn.Module):
                 nn.ReLU(inplace=True),
             ]
         layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1, bias=bias), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        self.layers: Callable[[Tensor], Tensor] = nn.Sequential(*layers)
         init_normal(self)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ class DCGANDiscriminator(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         layers.append(Reduce(widths[-1], 1, 4, 1, 0, bias=bias))
-        self.layers = nn.Sequential(*layers)
+        self.layers: Callable[[Tensor], Tensor] = nn.Sequential(*layers)
         init_normal(self)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ published with the paper (mnist.yaml). Left out: the output bias that they set f
 set's mean image, so that the network depends on its config alone.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -34,7 +36,8 @@ class Maxout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, before) to (N, after)."""
-        return self.linear(x).unflatten(1, (-1, self.pieces)).amax(dim=2)
+        units: Tensor = self.linear(x).unflatten(1, (-1, self.pieces))
+        return units.amax(dim=2)
 
 
 class MLPGenerator(nn.Module):
@@ -57,7 +60,7 @@ class MLPGenerator(nn.Module):
         check_side(resolution)
         self.latent_dim = latent_dim
         self.shape = (channels, resolution, resolution)
-        self.layers = nn.Sequential(
+        self.layers: Callable[[Tensor], Tensor] = nn.Sequential(
             nn.Linear(latent_dim, width),
             nn.ReLU(inplace=True),
             nn.Linear(width, width),
@@ -69,7 +72,8 @@ class MLPGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents (N, latent_dim) to images (N, channels, resolution, resolution) in [-1, 1]."""
-        return self.layers(z).mul(2).sub(1).unflatten(1, self.shape)
+        images: Tensor = self.layers(z).mul(2).sub(1).unflatten(1, self.shape)
+        return images
 
 
 class MLPDiscriminator(nn.Module):
@@ -98,7 +102,7 @@ class MLPDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         check_side(resolution)
-        self.layers = nn.Sequential(
+        self.layers: Callable[[Tensor], Tensor] = nn.Sequential(
             nn.Flatten(),
             Dropout(input_dropout),
             Maxout(channels * resolution**2, width, pieces),

@@ -53,7 +53,8 @@ class PatchNetwork(nn.Module):
         """Logits (N, h, w): how real, plus how much in this style."""
         features = self.layers(images)
         direction = self.embedding(style)[..., None, None]
-        return (self.logits(features) + (features * direction).sum(1, keepdim=True)).squeeze(1)
+        logits: Tensor = self.logits(features) + (features * direction).sum(1, keepdim=True)
+        return logits.squeeze(1)
 
 
 def patch_widths(width: int, layers: int) -> list[int]:

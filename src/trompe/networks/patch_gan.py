@@ -41,4 +41,5 @@ class PatchGAN(nn.Module):
                 f"data.resolution={min(images.shape[2:])}: this network needs at least "
                 f"{self.smallest} pixels; set fewer layers of the discriminator"
             )
-        return self.layers(images)
+        logits: Tensor = self.layers(images)
+        return logits

@@ -1,5 +1,7 @@
 """The generator of CycleGAN: Zhu et al. 2017, https://arxiv.org/abs/1703.10593, sec. 7.2."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from trompe.errors import UserError
@@ -45,7 +47,7 @@ class ResnetTranslator(nn.Module):
         if upsampling not in ("transposed", "resize"):
             raise UserError(f"model.generator.upsampling={upsampling} must be transposed or resize")
         up = _resize if upsampling == "resize" else _transposed
-        self.layers = nn.Sequential(
+        self.layers: Callable[[Tensor], Tensor] = nn.Sequential(
             *_normed(_mirrored(channels, width, 7), width),
             *_normed(nn.Conv2d(width, 2 * width, 3, 2, 1), 2 * width),
             *_normed(nn.Conv2d(2 * width, 4 * width, 3, 2, 1), 4 * width),
@@ -79,7 +81,7 @@ class _Block(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
+        self.layers: Callable[[Tensor], Tensor] = nn.Sequential(
             *_normed(_mirrored(channels, channels, 3), channels),
             _mirrored(channels, channels, 3),
             nn.InstanceNorm2d(channels),

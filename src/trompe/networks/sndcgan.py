@@ -40,7 +40,8 @@ class SNDCGANGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents (N, latent_dim) to images (N, channels, resolution, resolution) in [-1, 1]."""
-        return self.layers(self.dense(z).unflatten(1, (-1, self.side, self.side)))
+        images: Tensor = self.layers(self.dense(z).unflatten(1, (-1, self.side, self.side)))
+        return images
 
 
 class SNDCGANDiscriminator(nn.Module):
@@ -79,4 +80,5 @@ class SNDCGANDiscriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, channels, resolution, resolution) in [-1, 1] to logits (N,)."""
-        return self.layers(images).flatten()
+        logits: Tensor = self.layers(images)
+        return logits.flatten()

@@ -4,6 +4,7 @@ An encoder and a decoder that share no more than the features between them, and 
 judges at several depths.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -23,7 +24,9 @@ class StyleAutoencoder(nn.Module):
         super().__init__()
         widths = [width, width, 2 * width, 4 * width, 8 * width]
         self.enter = nn.Sequential(nn.InstanceNorm2d(3, affine=True), _Step(3, width, 1))
-        self.down = nn.Sequential(*(_Step(a, b, 2) for a, b in pairwise(widths)))
+        self.down: Callable[[Tensor], Tensor] = nn.Sequential(
+            *(_Step(a, b, 2) for a, b in pairwise(widths))
+        )
         self.blocks = nn.ModuleList(_Block(8 * width) for _ in range(blocks))
         back = [8 * width, 8 * width, 4 * width, 2 * width, width]
         self.up = nn.ModuleList(_Step(a, b, 1) for a, b in pairwise(back))
@@ -97,6 +100,8 @@ class _Step(nn.Sequential):
 
 
 class _Block(nn.Module):
+    second: Callable[[Tensor], Tensor]
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first, self.second = (

@@ -6,6 +6,7 @@ normalization and upsampling by repetition; Ghiasi et al. 2017, https://arxiv.or
 sec. 3, for predicting its parameters from the style image.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -59,7 +60,8 @@ class StyleTransformer(nn.Module, Tiled):
 
     def predict(self, style: Tensor) -> Tensor:
         """Normalization parameters (N, P) for descriptions of styles (N, style_dim)."""
-        return self.predictor(style)
+        parameters: Tensor = self.predictor(style)
+        return parameters
 
     def forward(self, content: Tensor, parameters: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [-1, 1], H and W multiples of 4, in the style of `parameters`."""
@@ -115,6 +117,8 @@ class Residual(nn.Module):
 
 class Layer(nn.Module):
     """A convolution with mirrored edges, then instance normalization with given parameters."""
+
+    __call__: Callable[..., Tensor]
 
     def __init__(self, inputs: int, channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__()

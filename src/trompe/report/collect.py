@@ -67,7 +67,9 @@ class Entry:
 
     def best(self, name: str) -> float | None:
         """The best value of a metric, by what its protocol calls better; lower without one."""
-        values = [r[name] for r in self.records if isinstance(r.get(name), int | float)]
+        values: list[float] = [
+            r[name] for r in self.records if isinstance(r.get(name), int | float)
+        ]
         if not values:
             return None
         better = (self.facts.get("protocols") or {}).get(name, {}).get("better", "lower")
@@ -139,7 +141,7 @@ def protocol_groups(entries: Sequence[Entry], name: str) -> tuple[list[list[int]
 
 def seed_groups(entries: Sequence[Entry]) -> list[list[int]]:
     """Numbers of the entries that differ in nothing but the seed, where there are several."""
-    groups: dict[tuple, list[int]] = {}
+    groups: dict[tuple[tuple[str, str], ...], list[int]] = {}
     without = {*_WHERE, "seed"}
     for i, entry in enumerate(entries):
         same = {k: v for k, v in entry.config.items() if k.partition(".")[0] not in without}

@@ -86,7 +86,7 @@ def _metric(entries: Sequence[Entry], name: str) -> dict[str, Any]:
     }
 
 
-def _row(entry: Entry, metrics: Sequence[dict], number: int) -> dict[str, Any]:
+def _row(entry: Entry, metrics: Sequence[dict[str, Any]], number: int) -> dict[str, Any]:
     values = []
     for metric in metrics:
         group = next((i for i, group in enumerate(metric["groups"]) if number in group), None)

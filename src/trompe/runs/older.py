@@ -18,7 +18,7 @@ def upgrade_config(config: dict[str, Any]) -> dict[str, Any]:
     """A run's config, its parts named as today and given the values that they had then."""
     if "callbacks" not in config or "evaluation" not in config["callbacks"]:
         return config
-    upgraded = _moved(copy.deepcopy(config))
+    upgraded: dict[str, Any] = _moved(copy.deepcopy(config))
     model = upgraded["model"]
     if "discriminator_steps" in model:
         model.setdefault("generator_penalties", {})

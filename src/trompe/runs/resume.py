@@ -35,7 +35,7 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def differing_keys(old: dict, new: dict) -> dict[str, tuple[Any, Any]]:
+def differing_keys(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Dotted keys whose values differ, each with (old, new); a missing one counts as None.
 
     An accelerator is compared by what it is on this machine.
@@ -70,7 +70,7 @@ def apply_change(config: Any, before: Any, after: Any) -> Any:
     return changed
 
 
-def find_unfinished(output_dir: str, experiment: str, config: dict) -> RunFolder | None:
+def find_unfinished(output_dir: str, experiment: str, config: dict[str, Any]) -> RunFolder | None:
     """The newest run of this experiment with this config that has a checkpoint and is not done."""
     parent = Path(output_dir).expanduser() / experiment
     for path in sorted(parent.glob("*/run.json"), reverse=True):

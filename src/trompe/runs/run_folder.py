@@ -42,7 +42,9 @@ class RunFolder:
         """The checkpoint with the best value of the tracked metric."""
         return self.path / "checkpoints" / "best.ckpt"
 
-    def create(self, config: Mapping[str, Any], overrides: list[str], facts: dict) -> None:
+    def create(
+        self, config: Mapping[str, Any], overrides: list[str], facts: dict[str, Any]
+    ) -> None:
         """Make the folder of a new run: config, overrides and run.json appear together.
 
         Raises:
@@ -97,7 +99,8 @@ class RunFolder:
         """
         if not self.config_file.is_file():
             raise UserError(f"{self.path} is not a run folder: it has no config.yaml")
-        return yaml.safe_load(self.config_file.read_text())
+        config: dict[str, Any] = yaml.safe_load(self.config_file.read_text())
+        return config
 
     def read_overrides(self) -> list[str]:
         """The command-line overrides that the run was started with."""

@@ -104,7 +104,7 @@ class Trained:
         def memory(tile: int) -> int:
             return self.method.tile_memory(height, width, tile) or 0
 
-        fitting = [
+        fitting: list[int] = [
             tile
             for tile in (_SMALLEST_TILE * 2**i for i in range(20))
             if tile < longer and memory(tile) <= limit
@@ -134,4 +134,5 @@ class Trained:
             return self.memory_gib * _GIB
         if self.device.type == "cuda":
             return torch.cuda.mem_get_info(self.device)[0] / 2
-        return psutil.virtual_memory().available / 2
+        available: int = psutil.virtual_memory().available
+        return available / 2

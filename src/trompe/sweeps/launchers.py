@@ -102,7 +102,7 @@ def _die_with_parent() -> None:
 
 
 class _LocalJob:
-    def __init__(self, process: subprocess.Popen) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
     def poll(self) -> int | None:

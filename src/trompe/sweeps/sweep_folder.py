@@ -74,7 +74,8 @@ class SweepFolder:
         file = self.path / "sweep.yaml"
         if not file.is_file():
             raise UserError(f"{self.path} is not the folder of a sweep: it has no sweep.yaml")
-        return yaml.safe_load(file.read_text())
+        stored: dict[str, Any] = yaml.safe_load(file.read_text())
+        return stored
 
     def open_storage(self, storage: str) -> BaseStorage:
         """Optuna's storage: ``sqlite`` or ``journal``, files of this folder, or a database's URL.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -146,7 +147,11 @@ def _git(root: Path, *arguments: str, text: str | None = None) -> None:
 
 
 def follow(
-    run: RunFolder, records: list[dict], command: list[str], output: Path, tolerance: float
+    run: RunFolder,
+    records: list[dict[str, Any]],
+    command: list[str],
+    output: Path,
+    tolerance: float,
 ) -> tuple[RunFolder | None, Difference | None]:
     """Train until as many ticks are recorded, or until one differs.
 

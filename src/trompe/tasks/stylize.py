@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ def write(
     code: Tensor | None,
     target: Path,
     cfg: DictConfig,
-    progress: tqdm,
+    progress: "tqdm[Any]",
 ) -> Image.Image:
     """Make a picture, or all frames of one that moves; returns the first."""
     made: list[Image.Image] = []

@@ -60,14 +60,17 @@ def _shape(rng: np.random.Generator, size: int) -> np.ndarray:
     u, v = u * np.cos(turn) + v * np.sin(turn), v * np.cos(turn) - u * np.sin(turn)
     reach = rng.uniform(0.07, 0.3)
     kind = rng.integers(4)
+    area: np.ndarray
     if kind == 0:
-        return reach - np.hypot(u, v)
-    if kind == 1:
-        return 0.2 * reach - np.abs(np.hypot(u, v) - reach)
-    if kind == 2:
-        return np.minimum(0.25 * reach - np.abs(v), 1.8 * reach - np.abs(u))
-    corners = 2 * np.pi * np.arange(3) / 3
-    return reach * 0.7 - np.max([u * np.cos(c) + v * np.sin(c) for c in corners], axis=0)
+        area = reach - np.hypot(u, v)
+    elif kind == 1:
+        area = 0.2 * reach - np.abs(np.hypot(u, v) - reach)
+    elif kind == 2:
+        area = np.minimum(0.25 * reach - np.abs(v), 1.8 * reach - np.abs(u))
+    else:
+        corners = 2 * np.pi * np.arange(3) / 3
+        area = reach * 0.7 - np.max([u * np.cos(c) + v * np.sin(c) for c in corners], axis=0)
+    return area
 
 
 def _bands(rng: np.random.Generator, size: int) -> tuple[list[np.ndarray], float]:

@@ -59,12 +59,14 @@ def blend(colors: np.ndarray, position: np.ndarray) -> np.ndarray:
 
 def luminance(picture: np.ndarray) -> np.ndarray:
     """ITU-R BT.601 luminance (...) of sRGB (..., 3)."""
-    return picture @ np.array([0.299, 0.587, 0.114])
+    light: np.ndarray = picture @ np.array([0.299, 0.587, 0.114])
+    return light
 
 
 def to_uint8(picture: np.ndarray) -> np.ndarray:
     """Float in [0, 1] to uint8 in [0, 255], clipped and rounded."""
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    pixels: np.ndarray = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return pixels
 
 
 def _vivid(level: float, chroma: float, hue: float) -> np.ndarray:
@@ -76,4 +78,7 @@ def _vivid(level: float, chroma: float, hue: float) -> np.ndarray:
         if linear.min() >= 0 and linear.max() <= 1:
             break
     linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    color: np.ndarray = np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
+    )
+    return color

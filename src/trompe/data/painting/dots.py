@@ -44,7 +44,8 @@ def _unmixed(
     distance = np.linalg.norm(wanted[:, None] - colors, axis=-1)
     # Adding Gumbel noise to the logits draws from their softmax.
     chosen = (-distance * 6 + rng.gumbel(size=distance.shape)).argmax(1)
-    return purity * colors[chosen] + (1 - purity) * wanted
+    inks: np.ndarray = purity * colors[chosen] + (1 - purity) * wanted
+    return inks
 
 
 def _draw(

@@ -24,7 +24,8 @@ def noise(rng: np.random.Generator, side: int, cells: float, octaves: int = 1) -
         coarse = Image.fromarray(rng.standard_normal((count, count)).astype(np.float32))
         fine = coarse.resize((side, side), Image.Resampling.BICUBIC)
         total += np.asarray(fine, dtype=np.float64) * 0.5**octave
-    return (total - total.mean()) / total.std()
+    field: np.ndarray = (total - total.mean()) / total.std()
+    return field
 
 
 def level(field: np.ndarray) -> np.ndarray:
@@ -81,14 +82,16 @@ def along(angle: np.ndarray, texture: np.ndarray, length: float) -> np.ndarray:
             u, v = sample(dx, x, y), sample(dy, x, y)
             x, y = x + sign * u, y + sign * v
             total += sample(texture, x, y)
-    return (total - total.mean()) / total.std()
+    field: np.ndarray = (total - total.mean()) / total.std()
+    return field
 
 
 def relief(height: np.ndarray, azimuth: float) -> np.ndarray:
     """How much lighter, of standard deviation 1, paint of this height is in light from one side."""
     down, right = np.gradient(height)
     light = right * np.cos(azimuth) + down * np.sin(azimuth)
-    return np.clip(light / (light.std() + 1e-9), -2.5, 2.5)
+    lighter: np.ndarray = np.clip(light / (light.std() + 1e-9), -2.5, 2.5)
+    return lighter
 
 
 def _clouds(rng: np.random.Generator, side: int, colors: np.ndarray) -> np.ndarray:

@@ -36,7 +36,8 @@ def hatching(rng: np.random.Generator, size: int) -> np.ndarray:
 
 def _darkness(light: np.ndarray) -> np.ndarray:
     low, high = np.quantile(light, (0.03, 0.97))
-    return np.clip(1 - (light - low) / (high - low + 1e-9), 0, 1)
+    darkness: np.ndarray = np.clip(1 - (light - low) / (high - low + 1e-9), 0, 1)
+    return darkness
 
 
 def _paper(
@@ -58,4 +59,5 @@ def _phase(
     across = x * np.cos(slant) + y * np.sin(slant) + sweep
     wobble = 0.06 * noise(rng, side, 12, 2)
     phase = across / spacing + wobble
-    return phase - np.rint(phase)
+    distance: np.ndarray = phase - np.rint(phase)
+    return distance
