@@ -1,7 +1,6 @@
 """Turning generated tensors into picture files."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
+
+from trompe.files import whole_path
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, of red, green and blue
 
@@ -57,11 +58,13 @@ def make_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> Tenso
 
 
 def save_picture(picture: Image.Image, path: Path, **options: Any) -> None:
-    """Write a picture atomically, making its folder if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    picture.save(temporary, **options)
-    os.replace(temporary, path)
+    """Write a picture, whole or not at all, making its folder if need be.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    with whole_path(path) as temporary:
+        picture.save(temporary, **options)
 
 
 def save_animation(

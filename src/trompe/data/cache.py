@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tqdm import tqdm
 from trompe.data.conversion import check_filter, to_array, to_picture
 from trompe.data.source import Source
 from trompe.errors import UserError
+from trompe.files import CannotWrite, whole_folder
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +92,8 @@ def decode(
 ) -> DecodedSet:
     """The images of `source`, decoded now or found decoded in ``<cache_dir>/images/<key>``.
 
-    The folder is written under another name and renamed, so it is there whole or not at all; of
-    processes that decode at the same time, all use the folder of the first to finish.
+    The folder is there whole or not at all; of processes that decode at the same time, all use the
+    folder of the first to finish.
 
     Args:
         source: the encoded images.
@@ -111,11 +111,13 @@ def decode(
     if meta is None:
         try:
             meta = _write(source, folder, decoding)
-        except OSError as error:
-            raise UserError(
-                f"cannot write the decoded images to {folder.parent}: {error.strerror or error}; "
-                "make room or set paths.cache_dir to another folder"
-            ) from error
+        except CannotWrite as error:
+            meta = _read_meta(folder)  # if another process was first: its images are the same
+            if meta is None:
+                raise UserError(
+                    f"cannot write the decoded images to {folder.parent}: {error.reason}; "
+                    "make room or set paths.cache_dir to another folder"
+                ) from error
     _check(meta, source.location, decoding)
     if meta["skipped"]:
         log.warning("left out: %s", _corrupt_message(meta, source.location))
@@ -145,25 +147,14 @@ def _read_meta(folder: Path) -> dict[str, Any] | None:
 
 def _write(source: Source, folder: Path, decoding: Decoding) -> dict[str, Any]:
     """Decode everything into `folder`; returns its meta data."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"
-    temporary.mkdir()
-    try:
+    with whole_folder(folder) as temporary:
         with open(temporary / "images.npy", "wb") as file:
             shape, kept, meta = _write_images(file, source, decoding)
         _check(meta, source.location, decoding)
         np.save(temporary / "labels.npy", source.labels[kept].astype(np.int64))
         meta |= {"shape": shape, "class_names": source.class_names, "decoding": vars(decoding)}
         (temporary / "meta.json").write_text(json.dumps(meta, indent=1))
-        try:
-            os.rename(temporary, folder)
-        except OSError:
-            # Another process was first: its images are the same.
-            if not folder.is_dir():
-                raise
-        return meta
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    return meta
 
 
 def _write_images(

@@ -1,9 +1,9 @@
 """Pictures in a folder or a zip archive, nested or flat; or a single one."""
 
+import contextlib
 import hashlib
 import io
 import json
-import os
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,6 +13,7 @@ from trompe.data.files import Directory, Files, OneFile, ZipArchive
 from trompe.data.image_data import ImageData
 from trompe.data.source import Source
 from trompe.errors import UserError
+from trompe.files import CannotWrite, whole_file
 
 # Kinds that Pillow recognizes, but decodes with help from outside (a PostScript interpreter,
 # a handler of the application's) or not at all.
@@ -172,14 +173,9 @@ def _class(name: str) -> str:
 
 
 def _write_memo(memo: Path, digest: str) -> None:
-    temporary = memo.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        memo.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(digest)
-        temporary.replace(memo)
-    except OSError:
-        # Only time is lost; if the disk is full, writing the images says so.
-        temporary.unlink(missing_ok=True)
+    # Without it only time is lost; if the disk is full, writing the images says so.
+    with contextlib.suppress(CannotWrite), whole_file(memo) as file:
+        file.write(digest)
 
 
 def _hash(value: object) -> str:

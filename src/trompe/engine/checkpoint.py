@@ -2,17 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from trompe.engine.interrupt import hold_signals
 from trompe.errors import UserError
+from trompe.files import CannotWrite, whole_file
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes to a temporary name beside the target, syncs, then renames.
+    """Writes checkpoints as `whole_file`s.
 
     A crash, a kill or a full disk at any moment leaves the old file as it was; Ctrl-C and
     SIGTERM wait until the new one is there.
@@ -27,20 +28,24 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             UserError: if it cannot be written (a full or read-only disk); the old one is kept.
         """
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with hold_signals():
-                with temporary.open("wb") as file:
-                    torch.save(checkpoint, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, target)
-        except (OSError, RuntimeError) as error:
-            # torch reports a full disk as a RuntimeError of its zip writer.
-            temporary.unlink(missing_ok=True)
+            with hold_signals(), whole_file(target, "wb") as file:
+                _save(checkpoint, file)
+        except CannotWrite as error:
             kept = "the one before it is kept" if target.exists() else "nothing was left behind"
-            raise UserError(f"cannot write the checkpoint {target}: {error}; {kept}") from error
+            raise UserError(
+                f"cannot write the checkpoint {target}: {error.reason}; {kept}"
+            ) from error
+
+
+def _save(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
+    """Have torch report a full disk as what it is, not as a RuntimeError of its zip writer."""
+    try:
+        torch.save(checkpoint, file)
+    except RuntimeError as error:
+        cause = error.__context__
+        reason = cause.strerror if isinstance(cause, OSError) else None
+        raise OSError(reason or str(error)) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

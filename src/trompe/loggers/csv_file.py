@@ -2,17 +2,17 @@
 
 import csv
 import io
-import os
 
+from trompe.files import whole_file
 from trompe.loggers.tracker import Tracker
 
 
 class CSVFile(Tracker):
     """Writes ``metrics.csv`` into the run folder: one row per record, ``kimg`` first.
 
-    Columns stand in the order of their first appearance. A record with a new one rewrites the file
-    under a temporary name and renames it, so a reader never sees half a table. Numbers only:
-    pictures and config stand beside it in the run folder.
+    Columns stand in the order of their first appearance. A record with a new one replaces the file,
+    so a reader never sees half a table. Numbers only: pictures and config stand beside it in the
+    run folder.
     """
 
     def _open(self) -> None:
@@ -40,13 +40,10 @@ class CSVFile(Tracker):
             csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
 
     def _rewrite(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".csv.tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with whole_file(self.path) as file:
             writer = csv.DictWriter(file, self._columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self._rows)
-        os.replace(temporary, self.path)
 
     def _close(self, status: str) -> None:
         self._rows = []

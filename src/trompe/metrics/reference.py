@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trompe.errors import UserError
+from trompe.files import whole_file
 from trompe.metrics.features import FeatureNetwork
 from trompe.metrics.frechet import Gaussian, fit_gaussian
 from trompe.metrics.order import random_order
@@ -82,11 +81,11 @@ def load_reference(
     """Features of n images of a split, or of all of them if there are not so many.
 
     The choice of the n images depends on n and the size of the split only. With a `cache_dir` the
-    result is kept there in ``reference/<key>.npz``, written under a temporary name and renamed; a
-    file that cannot be read is computed again.
+    result is kept there in ``reference/<key>.npz``; a file that cannot be read is
+    computed again.
 
     Raises:
-        UserError: if there are fewer than 2 images.
+        UserError: if there are fewer than 2 images, or the file cannot be written.
     """
     size = data.split_size(split)
     n = min(n, size)
@@ -104,7 +103,8 @@ def load_reference(
     if arrays is None:
         arrays = _computed(features, data, split, n)
         if path is not None:
-            _save(path, arrays)
+            with whole_file(path, "wb") as file:
+                np.savez(file, **{name: tensor.numpy() for name, tensor in arrays.items()})  # type: ignore[arg-type]
     gaussian = Gaussian(arrays["mean"], arrays["root"], arrays["trace"])
     labels, classes = arrays["labels"], len(data.class_names)
     return Reference(arrays["features"], labels, classes, gaussian, classifier=features.classifier)
@@ -154,15 +154,3 @@ _SHAPES: dict[str, tuple[str, ...]] = {
     "root": ("dim", "dim"),
     "trace": (),
 }
-
-
-def _save(path: Path, arrays: dict[str, Tensor]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez(file, **{name: tensor.numpy() for name, tensor in arrays.items()})  # type: ignore[arg-type]
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -16,9 +16,9 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from trompe.files import whole_file
 from trompe.report.collect import Entry, config_diff, protocol_groups, seed_groups
 from trompe.report.pictures import embed_grids
-from trompe.runs.run_folder import replace_file
 
 
 def write_page(
@@ -39,7 +39,8 @@ def write_page(
         plotly=plotly.offline.get_plotlyjs(),
         **_context(entries, study),
     )
-    replace_file(path, text)
+    with whole_file(path) as file:
+        file.write(text)
 
 
 def _context(entries: Sequence[Entry], study: optuna.Study | None) -> dict[str, Any]:

@@ -1,16 +1,20 @@
 """Pictures of a run: its curves."""
 
-import os
 from pathlib import Path
 from typing import Any
 
+from trompe.files import whole_path
 from trompe.runs.run_folder import RunFolder
 
 _SHARES = ("precision_", "recall_", "density_", "coverage_", "modes_")
 
 
 def draw_curves(run: RunFolder) -> Path | None:
-    """Draw metrics, losses and logits over kimg into `curves.png`; None if nothing was recorded."""
+    """Draw metrics, losses and logits over kimg into `curves.png`; None if nothing was recorded.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
     records = run.read_metrics()
     if not records:
         return None
@@ -30,9 +34,8 @@ def draw_curves(run: RunFolder) -> Path | None:
         axis.grid(alpha=0.25)
         axis.legend(fontsize=8, frameon=False)
     target = run.path / "curves.png"
-    temporary = target.with_name(f".{os.getpid()}.curves.png")
-    figure.savefig(temporary, dpi=110)
-    os.replace(temporary, target)
+    with whole_path(target) as temporary:
+        figure.savefig(temporary, dpi=110)
     return target
 
 

@@ -1,7 +1,5 @@
 """The run folder: everything a run is, in plain files, written so that a crash loses nothing."""
 
-import contextlib
-import fcntl
 import json
 import math
 import os
@@ -14,6 +12,8 @@ from typing import Any
 import yaml
 
 from trompe.errors import UserError
+from trompe.files import CannotWrite, whole_file, whole_folder
+from trompe.locks import Lock
 
 
 class RunFolder:
@@ -25,7 +25,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        self._lock: int | None = None
+        self._lock = Lock(self.path / ".lock")
 
     @property
     def config_file(self) -> Path:
@@ -50,15 +50,13 @@ class RunFolder:
         Raises:
             UserError: if the folder cannot be written.
         """
-        started = self.path.with_name(f".{self.path.name}.tmp")
         try:
-            started.mkdir(parents=True)
-            _write_yaml(started / "config.yaml", config)
-            _write_yaml(started / "overrides.yaml", overrides)
-            write_json(started / "run.json", {**facts, "status": "running"})
-            started.rename(self.path)
-        except OSError as error:
-            raise UserError(f"cannot make the run folder {self.path}: {error}") from error
+            with whole_folder(self.path) as started:
+                _write_yaml(started / "config.yaml", config)
+                _write_yaml(started / "overrides.yaml", overrides)
+                write_json(started / "run.json", {**facts, "status": "running"})
+        except CannotWrite as error:
+            raise UserError(f"cannot make the run folder {self.path}: {error.reason}") from error
 
     def lock(self) -> None:
         """Claim the folder for this process until it ends, however it ends.
@@ -66,30 +64,16 @@ class RunFolder:
         Raises:
             UserError: if another process holds it.
         """
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            raise UserError(f"{self.path} is being trained by another process") from error
-        self._lock = descriptor
+        if not self._lock.acquire(wait=False):
+            raise UserError(f"{self.path} is being trained by another process")
 
     def is_locked(self) -> bool:
         """Whether a process is training this run now."""
-        try:
-            with (self.path / ".lock").open("r+") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
+        return self._lock.is_held()
 
     def unlock(self) -> None:
         """Give the folder free before the process ends."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def read_config(self) -> dict[str, Any]:
         """The resolved config.
@@ -159,8 +143,8 @@ class RunFolder:
     def rewind(self, kimg: float) -> None:
         """Drop every record after `kimg`: the resumed run writes those ticks again."""
         kept = [r for r in self.read_metrics() if r["kimg"] <= kimg + 1e-9]
-        text = "".join(json.dumps(record) + "\n" for record in kept)
-        replace_file(self.path / "metrics.jsonl", text)
+        with whole_file(self.path / "metrics.jsonl") as file:
+            file.writelines(json.dumps(record) + "\n" for record in kept)
 
 
 def new_run_path(output_dir: str, experiment: str) -> Path:
@@ -203,25 +187,10 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    replace_file(path, json.dumps(value, indent=2) + "\n")
+    with whole_file(path) as file:
+        file.write(json.dumps(value, indent=2) + "\n")
 
 
 def _write_yaml(path: Path, value: Any) -> None:
-    replace_file(path, yaml.safe_dump(value, sort_keys=False))
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file by another name and rename it, so that nobody ever sees half of it.
-
-    Raises:
-        UserError: if it cannot be written; what was there before stays.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # on a read-only disk it was never there
-            temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error}") from error
+    with whole_file(path) as file:
+        yaml.safe_dump(value, file, sort_keys=False)

@@ -1,6 +1,5 @@
 """The picture of a sweep with two objectives: one against the other, and what the trials make."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from PIL import Image
 
+from trompe.files import whole_path
 from trompe.sweeps.sweep_folder import SweepFolder
 from trompe.sweeps.table import best_trials, show
 
@@ -23,7 +23,7 @@ def draw_pareto(folder: SweepFolder, study: optuna.Study) -> Path | None:
         The file; None unless there are two objectives and two finished trials.
 
     Raises:
-        OSError: if it cannot be written.
+        UserError: if it cannot be written.
     """
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(study.directions) != 2 or len(done) < 2:
@@ -47,9 +47,8 @@ def draw_pareto(folder: SweepFolder, study: optuna.Study) -> Path | None:
         axis.set_title(_caption(trial), fontsize=10)
         axis.set_axis_off()
     target = folder.path / "pareto.png"
-    temporary = target.with_name(f".{os.getpid()}.pareto.png")
-    figure.savefig(temporary, dpi=110)
-    os.replace(temporary, target)
+    with whole_path(target) as temporary:
+        figure.savefig(temporary, dpi=110)
     return target
 
 

@@ -1,12 +1,8 @@
 """The folder of a sweep: what was asked for, the study, the trials and a table of them."""
 
 import csv
-import fcntl
-import io
-import os
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +16,10 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from trompe.errors import UserError
+from trompe.files import CannotWrite, whole_file, whole_folder
+from trompe.locks import Lock
 from trompe.runs.index import find_runs
-from trompe.runs.run_folder import RunFolder, replace_file
+from trompe.runs.run_folder import RunFolder
 
 _FILES = {"sqlite": "study.db", "journal": "study.log"}
 
@@ -35,7 +33,7 @@ class SweepFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        self._claimed: dict[int, int] = {}
+        self._claimed: dict[int, Lock] = {}
 
     @property
     def trials_csv(self) -> Path:
@@ -56,14 +54,13 @@ class SweepFolder:
         Raises:
             UserError: if it cannot be written.
         """
-        started = self.path.with_name(f".{self.path.name}.tmp")
         try:
-            (started / "trials").mkdir(parents=True)
-            text = yaml.safe_dump(dict(description), sort_keys=False)
-            (started / "sweep.yaml").write_text(text)
-            started.rename(self.path)
-        except OSError as error:
-            raise UserError(f"cannot make the sweep folder {self.path}: {error}") from error
+            with whole_folder(self.path) as started:
+                (started / "trials").mkdir()
+                with whole_file(started / "sweep.yaml") as file:
+                    yaml.safe_dump(dict(description), file, sort_keys=False)
+        except CannotWrite as error:
+            raise UserError(f"cannot make the sweep folder {self.path}: {error.reason}") from error
 
     def read_description(self) -> dict[str, Any]:
         """What `create` was given.
@@ -110,41 +107,33 @@ class SweepFolder:
         except (KeyError, OptunaError) as error:
             raise UserError(f"{self.path} has no study: {error}") from error
 
-    @contextmanager
-    def exclusively(self) -> Iterator[None]:
-        """One process at a time, of all that work on this folder."""
-        with (self.path / ".claim.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def exclusively(self) -> Lock:
+        """Within it is one process at a time, of all that work on this folder."""
+        return Lock(self.path / ".claim.lock")
 
     def claim(self, number: int) -> bool:
         """Take a trial for this process, until it gives it free or ends, however it ends."""
         self.trial(number).mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.trial(number) / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return False
-        self._claimed[number] = descriptor
-        return True
+        lock = Lock(self.trial(number) / ".lock")
+        if lock.acquire(wait=False):
+            self._claimed[number] = lock
+            return True
+        return False
 
     def release(self, number: int) -> None:
         """Give a claimed trial free."""
-        os.close(self._claimed.pop(number))
+        self._claimed.pop(number).release()
 
     def write_table(self, study: optuna.Study) -> None:
         """Write trials.csv: number, state, values, parameters, run folder, error."""
-        text = io.StringIO()
         trials = study.get_trials(deepcopy=False)
         names = list(dict.fromkeys(name for trial in trials for name in trial.params))
         objectives = study.user_attrs["objective"]
-        writer = csv.writer(text)
-        writer.writerow(["trial", "state", *objectives, *names, "minutes", "run", "error"])
+        rows = [["trial", "state", *objectives, *names, "minutes", "run", "error"]]
         for trial in trials:
             values = values_of(trial, len(objectives))
             minutes = f"{trial.duration.total_seconds() / 60:.2f}" if trial.duration else ""
-            writer.writerow(
+            rows.append(
                 [
                     trial.number,
                     state_name(trial),
@@ -155,7 +144,8 @@ class SweepFolder:
                     trial.user_attrs.get("error", ""),
                 ]
             )
-        replace_file(self.trials_csv, text.getvalue())
+        with whole_file(self.trials_csv) as file:
+            csv.writer(file).writerows(rows)
 
 
 def values_of(trial: FrozenTrial, count: int) -> list[float | None]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from trompe.command import config_dir
 from trompe.data.image_data import ImageData
 from trompe.data.picture_folder import FolderSource
 from trompe.errors import UserError
+from trompe.files import CannotWrite
 from trompe.methods.capabilities import Images
 from trompe.methods.trained import find_checkpoint, load_method
 from trompe.metrics.comparison import Comparison
@@ -25,7 +25,7 @@ from trompe.metrics.evaluation import BLOCK, check_measurable
 from trompe.metrics.evaluation import evaluate as evaluate_method
 from trompe.metrics.score import Score
 from trompe.runs.older import upgrade_config
-from trompe.runs.run_folder import open_run, utc_now
+from trompe.runs.run_folder import open_run, utc_now, write_json
 
 # Half of a normal distribution's central 95 %, in standard errors.
 _HALF_INTERVAL = 1.96
@@ -199,13 +199,10 @@ def report(card: dict[str, Any], path: Path) -> Path:
         print(f"  {name:<{width}}  not measured: {why}")
     for note in dict.fromkeys(e["note"] for e in card["values"].values() if "note" in e):
         print(f"  note: {note}")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(card, indent=2) + "\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"cannot write the card {path}: {error}") from error
+        write_json(path, card)
+    except CannotWrite as error:
+        raise UserError(f"cannot write the card {path}: {error.reason}") from error
     print(f"  card: {path}")
     return path
 

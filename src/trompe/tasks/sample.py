@@ -1,9 +1,7 @@
 """The sample task: images, a grid and a latent interpolation from a trained run."""
 
 import itertools
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError, check_count, check_positive
+from trompe.files import whole_folder
 from trompe.images import make_grid, save_animation, save_grid, save_picture, to_picture, to_uint8
 from trompe.methods.capabilities import FromLatents, Latents, on, require
 from trompe.methods.trained import find_checkpoint, load_method
@@ -50,21 +49,13 @@ def sample(cfg: DictConfig) -> Path:
     check_target(out, cfg.overwrite)
     latents = torch.stack([latent(seed, method.latent_shape) for seed in seeds])
     images = generate(method, latents, cfg.batch_size)
-    work = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with whole_folder(out, replace=True) as work:
         for seed, image in zip(seeds, images, strict=True):
             save_picture(to_picture(image), work / "images" / f"{seed:04d}.png")
         save_grid(images, work / "grid.png")
         if len(seeds) > 1 and cfg.interpolation.keyframes > 1:
             write_interpolation(method, latents[: cfg.interpolation.keyframes], cfg, work)
         made = sorted(path.name for path in work.iterdir())
-        if out.exists():
-            shutil.rmtree(out)
-        work.rename(out)
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     print(f"{len(seeds)} images of {run.path.name} at {kimg:g} kimg ({which}):")
     for name in made:
         print(f"  {out / name}")

@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from trompe.callbacks.tick_callback import TickCallback
 from trompe.engine.share import check_alike, level_batch_norms
 from trompe.errors import UserError
+from trompe.files import whole_path
 from trompe.loggers.tracker import Tracker
 from trompe.methods.method import Method
 from trompe.metrics.evaluation import Evaluation
@@ -209,13 +210,11 @@ def is_finite(method: Method) -> bool:
 
 def _replace_by_link(source: Path, target: Path) -> None:
     """Let `target` be the file that `source` is now; `source` is later replaced, not changed."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
+    with whole_path(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:  # not every disk has links
+            shutil.copyfile(source, temporary)
 
 
 def _method(module: pl.LightningModule) -> Method:
