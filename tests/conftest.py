@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ TINY_STYLE = [
 
 
 class Trompe:
-    """Runs `trompe` in fresh processes, in a folder and with caches of the test's own."""
+    """Runs `trompe` in processes of their own, in a folder and with caches of the test's own."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder
@@ -67,17 +67,13 @@ class Trompe:
             "PYTHONWARNINGS": "default",
         }
 
-    def start(self, *arguments: str, **env: str) -> "Process | subprocess.Popen[str]":
-        if "PYTHONPATH" in env:  # other modules than those that are imported already
-            return self.start_afresh(*arguments, **env)
-        return Process(list(arguments), self.folder, {**self.env, **env})
+    def start(self, *arguments: str, largest: int | None = None, **env: str) -> Process:
+        return Process(list(arguments), self.folder, {**self.env, **env}, largest)
 
-    def start_afresh(
-        self, *arguments: str, program: Sequence[str] = ("-m", "trompe"), **env: str
-    ) -> subprocess.Popen:
-        """In a process that shares nothing with others."""
+    def start_afresh(self, *arguments: str, **env: str) -> subprocess.Popen:
+        """In a process that shares nothing with others, as do those that it starts."""
         return subprocess.Popen(
-            [sys.executable, *program, *arguments],
+            [sys.executable, "-m", "trompe", *arguments],
             cwd=self.folder,
             env={**self.env, **env},
             stdout=subprocess.PIPE,
@@ -97,12 +93,7 @@ class Trompe:
 
     def fails_on_a_full_disk(self, *arguments: str, largest: int) -> str:
         """The same where no file can grow beyond `largest` bytes, which fails as a full disk."""
-        script = (
-            "import resource, sys; from trompe.cli import main;"
-            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({largest}, resource.RLIM_INFINITY));"
-            "sys.exit(main())"
-        )
-        process = self.start_afresh(*arguments, program=("-c", script))
+        process = self.start(*arguments, largest=largest)
         _, err = process.communicate(timeout=120)
         assert process.returncode == 2, err
         return the_line(err)

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from trompe.command import command, with_folders
+from trompe.command import command, quick_imports, with_folders
 from trompe.extras import require
 
 
@@ -10,7 +10,8 @@ from trompe.extras import require
 def _compare(cfg: DictConfig) -> None:
     """Compare."""
     require("plotly", "compare")  # first of all: its extra brings the others too
-    from trompe.tasks.compare import compare
+    with quick_imports():
+        from trompe.tasks.compare import compare
 
     compare(cfg)
 

@@ -2,12 +2,13 @@
 
 from omegaconf import DictConfig
 
-from trompe.command import command
+from trompe.command import command, quick_imports
 
 
 @command("evaluate")
 def main(cfg: DictConfig) -> None:
     """Compose the config and evaluate."""
-    from trompe.tasks.evaluate import evaluate
+    with quick_imports():
+        from trompe.tasks.evaluate import evaluate
 
     evaluate(cfg)

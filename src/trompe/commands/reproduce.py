@@ -2,13 +2,14 @@
 
 from omegaconf import DictConfig
 
-from trompe.command import command, with_folder
+from trompe.command import command, quick_imports, with_folder
 
 
 @command("reproduce")
 def _reproduce(cfg: DictConfig) -> None:
     """Reproduce."""
-    from trompe.tasks.reproduce import reproduce
+    with quick_imports():
+        from trompe.tasks.reproduce import reproduce
 
     reproduce(cfg)
 

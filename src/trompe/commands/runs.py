@@ -4,14 +4,15 @@ import re
 
 from omegaconf import DictConfig
 
-from trompe.command import command, with_folders
+from trompe.command import command, quick_imports, with_folders
 from trompe.runs.run_folder import quoted
 
 
 @command("runs")
 def _runs(cfg: DictConfig) -> None:
     """List."""
-    from trompe.tasks.runs import list_runs
+    with quick_imports():
+        from trompe.tasks.runs import list_runs
 
     list_runs(cfg)
 

@@ -2,12 +2,13 @@
 
 from omegaconf import DictConfig
 
-from trompe.command import command
+from trompe.command import command, quick_imports
 
 
 @command("sample")
 def main(cfg: DictConfig) -> None:
     """Compose the config and sample."""
-    from trompe.tasks.sample import sample
+    with quick_imports():
+        from trompe.tasks.sample import sample
 
     sample(cfg)

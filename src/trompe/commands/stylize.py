@@ -2,12 +2,13 @@
 
 from omegaconf import DictConfig
 
-from trompe.command import command
+from trompe.command import command, quick_imports
 
 
 @command("stylize")
 def main(cfg: DictConfig) -> None:
     """Compose the config and stylize."""
-    from trompe.tasks.stylize import stylize
+    with quick_imports():
+        from trompe.tasks.stylize import stylize
 
     stylize(cfg)

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from trompe.command import command
+from trompe.command import command, quick_imports
 from trompe.sweeps.arguments import split_arguments
 
 
@@ -13,7 +13,8 @@ def main(arguments: list[str]) -> None:
     @command("sweep")
     def task(cfg: DictConfig) -> None:
         """Sweep."""
-        from trompe.tasks.sweep import sweep
+        with quick_imports():
+            from trompe.tasks.sweep import sweep
 
         sweep(cfg, flags, experiment)
 

@@ -2,12 +2,13 @@
 
 from omegaconf import DictConfig
 
-from trompe.command import command
+from trompe.command import command, quick_imports
 
 
 @command("train")
 def main(cfg: DictConfig) -> None:
     """Compose the config and train."""
-    from trompe.tasks.train import train
+    with quick_imports():
+        from trompe.tasks.train import train
 
     train(cfg)
