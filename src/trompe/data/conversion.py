@@ -19,7 +19,7 @@ def check_filter(name: str) -> None:
     """
     if name not in resize_filters():
         raise UserError(
-            f"data.resize_filter={name} is none of Pillow's filters: {', '.join(resize_filters())}"
+            f"data.resize_filter={name} is not a Pillow filter: {', '.join(resize_filters())}"
         )
 
 

@@ -114,7 +114,7 @@ class ZipArchive:
             self._archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError) as error:
             raise UserError(
-                f"{location} is neither a folder nor a zip archive that can be read: {error}"
+                f"{location} is neither a folder nor a zip archive that opens: {error}"
             ) from error
         entries = [entry for entry in self._archive.infolist() if not entry.is_dir()]
         if any(entry.flag_bits & 1 for entry in entries):

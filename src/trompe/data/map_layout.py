@@ -114,7 +114,7 @@ class Layout:
             if not len(found):
                 raise UserError(
                     f"data.min_land={self.min_land}: no patch of {size} pixels in the part of "
-                    f"{part} has so much land; set a smaller data.min_land or data.patch_size"
+                    f"{part} has that much land; set a smaller data.min_land or data.patch_size"
                 )
             generator = keyed_generator(0, f"order of map patches, {part}")
             return found[torch.randperm(len(found), generator=generator).numpy()]

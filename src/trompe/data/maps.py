@@ -73,7 +73,7 @@ class MapPatches(Pictures):
     def __init__(self, side: str, name: str, maps: "Maps", **common: object) -> None:
         key = f"data.{side}"
         if name not in MAPS:
-            raise UserError(f"{key}={name} is none of the maps: {', '.join(MAPS)}")
+            raise UserError(f"{key}={name} is not one of the maps: {', '.join(MAPS)}")
         # Divided by place, not at random.
         super().__init__(name, key, 1, validation_fraction=0.0, split_seed=0, flip=False, **common)
         self._side = side

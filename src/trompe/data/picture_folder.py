@@ -69,8 +69,8 @@ class FolderSource(Source):
         names = sorted(name for name in self._files.names() if is_picture(name))
         if not names:
             raise UserError(
-                f"{self.location} holds no images: none of its files ends in .png, .jpg or "
-                "another format's ending that Pillow can read"
+                f"{self.location} holds no pictures: none of its files ends in .png, .jpg or "
+                "another extension that Pillow can read"
             )
         self._root = _root(names, subfolder, self.location)
         self._names = [name for name in names if name.startswith(self._root)]
@@ -151,7 +151,7 @@ def _root(names: list[str], subfolder: str | None, location: str) -> str:
     inner = [name.removeprefix(everything) for name in names]
     there = sorted({name.split("/")[0] for name in inner if "/" in name})
     raise UserError(
-        f"data.subfolder={subfolder}: {location} has no images below such a folder; "
+        f"data.subfolder={subfolder}: {location} has no pictures in such a folder; "
         + (f"it has {', '.join(there)}" if there else "it has no subfolders: set it to null")
     )
 

@@ -39,7 +39,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:
             # torch reports a full disk as a RuntimeError of its zip writer.
             temporary.unlink(missing_ok=True)
-            kept = "the one before it is kept" if target.exists() else "nothing was left behind"
+            kept = "the previous one is kept" if target.exists() else "nothing was left behind"
             raise UserError(f"cannot write the checkpoint {target}: {error}; {kept}") from error
 
 

@@ -52,10 +52,10 @@ def resolve_trainer(trainer: dict[str, Any]) -> dict[str, Any]:
     gpus = torch.cuda.device_count()
     resolved["accelerator"] = device_type(resolved["accelerator"])
     if resolved["accelerator"] not in ("cpu", "gpu", "cuda"):
-        raise UserError(f"trainer.accelerator={resolved['accelerator']} is none of auto, cpu, gpu")
+        raise UserError(f"trainer.accelerator={resolved['accelerator']} must be auto, cpu or gpu")
     on_gpu = resolved["accelerator"] != "cpu"
     if on_gpu and not gpus:
-        raise UserError("a GPU is asked for and this machine has none: set trainer=cpu")
+        raise UserError("the config asks for a GPU, but this machine has none: set trainer=cpu")
     if resolved["devices"] == "auto":
         resolved["devices"] = gpus if on_gpu else 1
     count = resolved["devices"]

@@ -80,7 +80,7 @@ class Linear(Schedule):
         self.end_kimg = _finite("end_kimg", end_kimg)
         if end_kimg < begin_kimg:
             raise UserError(
-                f"schedule: end_kimg={end_kimg} is before begin_kimg={begin_kimg}: exchange them"
+                f"schedule: end_kimg={end_kimg} is before begin_kimg={begin_kimg}: swap them"
             )
 
     def at(self, kimg: float) -> float:

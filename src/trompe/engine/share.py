@@ -40,7 +40,7 @@ class Share:
             UserError: if the batch cannot be divided equally.
         """
         if count % (self.world_size * self.parts):
-            times = f", each in {self.parts} parts" if self.parts > 1 else ""
+            times = f" times {self.parts} parts" if self.parts > 1 else ""
             raise UserError(
                 f"batch_size={count} must be divisible by the {self.world_size} processes{times}"
             )
@@ -99,8 +99,8 @@ def check_alike(module: nn.Module, share: Share) -> None:
     for name, differs in zip(state, differing.any(0).tolist(), strict=True):
         if differs:
             raise UserError(
-                f"{name} differs between processes, and a checkpoint keeps one: let it depend on "
-                "the whole global batch (share.mean of a number, share.gather of rows)"
+                f"{name} differs between processes, but a checkpoint holds one: compute it from "
+                "the whole global batch (share.mean for a number, share.gather for rows)"
             )
 
 

@@ -134,7 +134,7 @@ class Tracker(Logger):
             self.log_record(metrics, metrics["kimg"])
         elif metrics and not self._has_warned:
             self._has_warned = True
-            rank_zero_warn(f"not shown in trackers, for want of a `kimg`: {', '.join(metrics)}")
+            rank_zero_warn(f"not shown in trackers, since `kimg` is missing: {', '.join(metrics)}")
 
     def log_hyperparams(
         self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any

@@ -86,5 +86,5 @@ def check_every(every: Mapping[str, int], *families: Mapping[str, Any]) -> None:
     for name in every:
         if name not in known:
             raise UserError(
-                f"model.penalty_every.{name} is no penalty: choose one of {', '.join(known)}"
+                f"model.penalty_every.{name} is not a penalty: choose one of {', '.join(known)}"
             )

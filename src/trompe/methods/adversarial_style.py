@@ -60,8 +60,8 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         self.perception = perception
         if self.loss.pairs_real:
             raise UserError(
-                f"model.loss={common['loss']} compares images in pairs, and there are none here: "
-                "choose another"
+                f"model.loss={common['loss']} compares images in pairs, but there are none here: "
+                "choose another loss"
             )
         self.weights = dict(weights)
         self.warmup_kimg = warmup_kimg

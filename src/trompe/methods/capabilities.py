@@ -174,7 +174,7 @@ def require(method: Any, command: str, where: object) -> None:
         return
     other = command_for(method)
     instead = f"use trompe {other}" if other else "no command makes pictures with it"
-    raise UserError(f"trompe {command} has no use for the model of {where}: {instead}")
+    raise UserError(f"trompe {command} does not work with the model of {where}: {instead}")
 
 
 def check_options(given: Mapping[str, Any], method: Any, where: object) -> dict[str, Any]:
@@ -187,7 +187,9 @@ def check_options(given: Mapping[str, Any], method: Any, where: object) -> dict[
     for name, value in chosen.items():
         if name not in method.options:
             known = ", ".join(method.options) or "none"
-            raise UserError(f"{name}={value} means nothing to the model of {where}: it has {known}")
+            raise UserError(
+                f"{name}={value}: the model of {where} has no such option; it has {known}"
+            )
         values = method.options[name]
         if values and value not in values:
             raise UserError(f"{name}={value} must be one of {', '.join(map(str, values))}")

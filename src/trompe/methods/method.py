@@ -177,8 +177,8 @@ class Method(pl.LightningModule):
             return
         if not torch.equal(before, self._generator_state()):
             rank_zero_warn(
-                "a network draws from torch's global generator, so that results depend on the "
-                "number of processes: use noise_like or Dropout of trompe.networks.noise"
+                "a network draws from torch's global generator, so results depend on the "
+                "number of processes: use noise_like or Dropout from trompe.networks.noise"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

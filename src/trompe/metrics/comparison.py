@@ -99,5 +99,7 @@ class Comparison(Metric):
             RuntimeError: if an image is missing or was given twice.
         """
         if not bool((self.filled == 1).all()):
-            raise RuntimeError(f"{int((self.filled != 1).sum())} images are missing or double")
+            raise RuntimeError(
+                f"{int((self.filled != 1).sum())} images are missing or were given twice"
+            )
         return self.scores(self.rows.cpu())

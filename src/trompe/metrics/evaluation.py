@@ -80,16 +80,15 @@ def check_measurable(method: Any, metrics: Mapping[str, Comparison]) -> None:
     """
     if metrics and not isinstance(method, Generates):
         raise UserError(
-            f"metrics=[{','.join(metrics)}]: this model makes no images that could be measured: "
-            "set metrics=[]"
+            f"metrics=[{','.join(metrics)}]: this model makes no images to measure: set metrics=[]"
         )
     for name, metric in metrics.items():
         given = {*method.inputs_type._fields, *method.outputs_type._fields}
         missing = [field for field in metric.needs if field not in given]
         if missing:
             raise UserError(
-                f"metrics: {name} compares images with their {' and '.join(missing)}, and this "
-                f"model has {', '.join(sorted(given))}: choose others"
+                f"metrics: {name} compares images with their {' and '.join(missing)}, but this "
+                f"model has {', '.join(sorted(given))}: choose other metrics"
             )
 
 

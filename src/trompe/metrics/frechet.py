@@ -92,7 +92,9 @@ def _standardized(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (D,) and X (N, D) with X'X the unbiased covariance of features (N, D)."""
     count = len(features)
     if count < 2:
-        raise ValueError(f"a covariance needs at least 2 images, not {count}; kd needs none")
+        raise ValueError(
+            f"a covariance needs at least 2 images, not {count}; kd needs no covariance"
+        )
     features = features.double()
     mean = features.mean(0)
     return mean, (features - mean) / (count - 1) ** 0.5

@@ -70,7 +70,7 @@ def neighbor_distances(features: Tensor, k: int) -> Tensor:
         ValueError: if there are not more than k.
     """
     if len(features) <= k:
-        raise ValueError(f"the {k}-th neighbor needs more than {k} images, not {len(features)}")
+        raise ValueError(f"k={k} nearest neighbors need more than {k} images, not {len(features)}")
     found = []
     for start, block in _blocks(features, features):
         # Its distance to itself is 0 up to rounding; a ball must not have it as radius.

@@ -130,8 +130,8 @@ class PairComparison(Comparison):
         if not hasattr(data, "contents"):
             names = ", ".join(self.names)
             raise UserError(
-                f"metrics: {names} compare pictures with the content and style that a run made "
-                "them of: choose others here"
+                f"metrics: {names} compare images with the content and style that a run made "
+                "them from: choose other metrics"
             )
         self.data_fingerprint = data.fingerprint
 

@@ -145,7 +145,7 @@ class TranslationComparison(Comparison):
     ) -> dict[str, Score]:
         nothing = inverted = None
         if change < self.limits["change"]:
-            nothing = f"{way} does nothing: images change by {change:.0%} of how far {other} is"
+            nothing = f"{way} does nothing: images move {change:.0%} of the distance to {other}"
         if luminance < self.limits["luminance"]:
             inverted = f"{way} inverts colors: light and dark correlate by {luminance:.2f}"
         return {
@@ -162,7 +162,7 @@ class TranslationComparison(Comparison):
     def _gap(self, kind: str, gap: float) -> Score:
         note = None
         if abs(gap) < self.limits["gap"]:
-            note = f"the discriminator of {kind} is dead: it tells real from made by {gap:.3f}"
+            note = f"the discriminator of {kind} is dead: it separates real from fake by {gap:.3f}"
         return Score(gap, note=note)
 
     def directions(self) -> dict[str, str]:

@@ -34,7 +34,9 @@ class AdaINDecoder(nn.Module):
         super().__init__()
         if layer not in encoder.style_layers:
             known = ", ".join(encoder.style_layers)
-            raise UserError(f"model.generator.layer={layer} is none of the style layers: {known}")
+            raise UserError(
+                f"model.generator.layer={layer} is not a style layer: choose from {known}"
+            )
         # In a tuple, so that it is no part of the checkpoints: its weights come with its package.
         self._encoder = (encoder,)
         self.layer = layer

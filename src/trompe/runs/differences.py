@@ -108,7 +108,7 @@ def differing_facts(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str)
         if before == after:
             continue
         if key == "dirty_diff":
-            lines.append(f"{prefix}: the uncommitted changes are others")
+            lines.append(f"{prefix}: the uncommitted changes differ")
         else:
             lines.append(f"{prefix}: {key} was {before} and is {after}")
     return lines

@@ -31,8 +31,8 @@ def rank(name: str, values: Sequence[Value]) -> list[Value]:
         )
         owners = " | ".join(", ".join(value.owner for value in group) for group in groups)
         raise UserError(
-            f"{name} was measured by {len(groups)} protocols and cannot be ranked over them: "
-            f"{differences} (in the order: {owners}); evaluate them alike with trompe evaluate"
+            f"{name} was measured by {len(groups)} protocols, so its values cannot be ranked: "
+            f"{differences} (in the order: {owners}); evaluate them all with trompe evaluate"
         )
     higher = bool(values) and values[0].protocol.get("better") == "higher"
     return sorted(values, key=lambda value: value.value, reverse=higher)

@@ -124,7 +124,7 @@ class RunFolder:
         if recorded != fingerprint:
             raise UserError(
                 f"the data of {self.path} have changed since it was started: their content hash "
-                f"was {recorded[:12]} and is {fingerprint[:12]}"
+                f"was {recorded[:12]} and is now {fingerprint[:12]}"
             )
 
     def read_facts(self) -> dict[str, Any]:

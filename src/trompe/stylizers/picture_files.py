@@ -68,7 +68,9 @@ def name_targets(
     flat = [path for row in rows for path in row]
     double = next((path for path in flat if flat.count(path) > 1), None)
     if double is not None:
-        raise UserError(f"two pictures would both be {double}: give them different names")
+        raise UserError(
+            f"two pictures would both be written to {double}: give them different names"
+        )
     return rows
 
 

@@ -108,7 +108,7 @@ def log(start: Union[int, float], stop: Union[int, float]) -> IntervalSweep:  # 
 def _distribution(override: Override, text: str) -> BaseDistribution:
     sweep = override.value()
     if isinstance(sweep, Glob):
-        raise UserError(f"{text!r}: a sweep takes no glob; name the choices")
+        raise UserError(f"{text!r}: a sweep cannot use a glob: list the choices")
     if isinstance(sweep, ChoiceSweep):
         choices = list(dict.fromkeys(override.sweep_string_iterator()))
         return CategoricalDistribution(choices)
@@ -149,7 +149,7 @@ def _all(key: str, distribution: BaseDistribution) -> list[Any]:
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     if distribution.step is None or distribution.log or _is_interval(distribution):
         raise UserError(
-            f"sampler=grid needs values to combine, and {key} is an interval: use "
+            f"sampler=grid needs values to combine, but {key} is an interval: use "
             "range(start,stop,step) or choices, or another sampler"
         )
     count = round((distribution.high - distribution.low) / distribution.step) + 1

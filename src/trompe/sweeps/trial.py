@@ -101,6 +101,6 @@ class Active:
         try:
             text = (self.folder / "stderr.log").read_text(errors="replace")
         except OSError:
-            return f"{self.folder} was deleted while it was trained"
+            return f"{self.folder} was deleted during training"
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return lines[-1][:1000] if lines else "it ended without a message"

@@ -113,7 +113,7 @@ class Worker:
                 continue  # another worker has it
             run = self.folder.run_of(number)
             if run is not None and run.is_locked():
-                self._say(f"trial {number} is still being trained in {run.path}: left to itself")
+                self._say(f"trial {number} is still being trained in {run.path}: left alone")
                 self.left.add(number)
                 self.folder.release(number)
                 continue
@@ -182,7 +182,7 @@ class Worker:
         elif code == 0:
             self._complete(active)
         elif active.attempts <= self.settings.retries:
-            self._say(f"trial {active.number} failed and is tried again: {active.error()}")
+            self._say(f"trial {active.number} failed and is being retried: {active.error()}")
             self._start(self._frozen(active.number), active.slot, active.attempts + 1)
         else:
             self._fail(active, active.error())
@@ -208,7 +208,7 @@ class Worker:
         names = sorted({name for record in active.records for name in record if name != "time"})
         return self._fail(
             active,
-            f"objective={','.join(self.objective.names)} was never recorded; recorded were: "
+            f"objective={','.join(self.objective.names)} was never recorded; the run recorded: "
             f"{', '.join(names) or 'no ticks'}",
         )
 

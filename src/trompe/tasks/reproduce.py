@@ -45,15 +45,15 @@ def reproduce(cfg: DictConfig) -> Path:
     if cfg.code not in ("current", "recorded"):
         raise UserError(f"code={cfg.code} is neither current nor recorded")
     if not isinstance(cfg.tolerance, int | float) or cfg.tolerance < 0:
-        raise UserError(f"tolerance={cfg.tolerance} must be 0 or a number above")
+        raise UserError(f"tolerance={cfg.tolerance} must be a number of at least 0")
     run = open_run(cfg.run)
     records = run.read_metrics()[: cfg.ticks]
     if not records:
-        raise UserError(f"{run.path} has recorded no tick: there is nothing to compare with")
+        raise UserError(f"{run.path} has no recorded tick: there is nothing to compare with")
     output = Path(cfg.paths.output_dir).expanduser().absolute() / "reproductions"
     environment = differences_around(run, cfg.code)
     print(f"{run.path}: {len(records)} ticks to {records[-1]['kimg']:g} kimg")
-    for line in environment or ["environment, code and data are the recorded ones"]:
+    for line in environment or ["environment, code and data match the record"]:
         print(f"  {line}")
     with source_of(run, cfg.code) as command:
         again, found = follow(run, records, command, output, float(cfg.tolerance))
@@ -103,7 +103,7 @@ def differences_around(run: RunFolder, code: str) -> list[str]:
     data.setup("fit")
     before = facts.get("data_fingerprint")
     if before != data.fingerprint:
-        lines.append(f"data: their content hash was {before} and is {data.fingerprint}")
+        lines.append(f"data: their content hash was {before} and is now {data.fingerprint}")
     return lines
 
 
@@ -123,7 +123,7 @@ def source_of(run: RunFolder, code: str) -> Iterator[list[str]]:
     root = Path(trompe.__file__).resolve().parents[2]
     if not commit or not (root / ".git").exists():
         raise UserError(
-            f"{run.path}: no commit is recorded, or this is no checkout: use code=current"
+            f"{run.path}: no commit is recorded, or this is not a checkout: use code=current"
         )
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "trompe"

@@ -101,7 +101,7 @@ def _split(condition: str) -> tuple[str, Callable[[Any, Any], bool], str]:
     match = re.fullmatch(r"([^<>=!]+)(<=|>=|!=|==|<|>)(.*)", condition)
     if match is None:
         raise UserError(
-            f"where={condition} is no condition such as 'kimg>100' or model.loss==hinge"
+            f"where={condition} is not a condition such as 'kimg>100' or model.loss==hinge"
         )
     return match[1].strip(), _OPERATORS[match[2]], match[3].strip()
 
@@ -115,8 +115,8 @@ def _sorted(entries: list[Entry], key: str) -> list[Entry]:
     if len(groups) > 1:
         raise UserError(
             f"sort={key}: {name} was measured by {len(groups)} protocols, which differ in "
-            f"{', '.join(fields)}; such values are not ranked: choose runs with where=, or measure "
-            "them alike with trompe evaluate"
+            f"{', '.join(fields)}; such values cannot be ranked: choose runs by where=, or measure "
+            "them the same way with trompe evaluate"
         )
     have = [entry for entry in entries if values[id(entry)] is not None]
     numbers = all(isinstance(values[id(entry)], int | float) for entry in have)

@@ -86,7 +86,7 @@ def check_target(out: Path, overwrite: bool) -> None:
     if others:
         raise UserError(f"{out} holds other files too, such as {others[0]}: choose another out=")
     if files and not overwrite:
-        raise UserError(f"{out} is there already: set overwrite=true or another out=")
+        raise UserError(f"{out} already exists: set overwrite=true or another out=")
 
 
 def parse_seeds(seeds: str | int | Sequence[str | int] | None, n: int) -> list[int]:
@@ -109,7 +109,7 @@ def parse_seeds(seeds: str | int | Sequence[str | int] | None, n: int) -> list[i
         first, last = int(match[1]), int(match[2] or match[1])
         found.extend(range(first, last + 1))
     if not found:
-        raise UserError(f"no images are asked for (n={n}, seeds={seeds})")
+        raise UserError(f"no images are requested (n={n}, seeds={seeds})")
     return list(dict.fromkeys(found))
 
 

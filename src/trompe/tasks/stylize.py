@@ -48,7 +48,7 @@ def stylize(cfg: DictConfig) -> list[Path]:
     wanted = [*(path for row in targets for path in row), *([matrix] if cfg.matrix else [])]
     there = [path for path in wanted if path.exists()]
     if there and not cfg.overwrite:
-        raise UserError(f"{there[0]} is there already: set overwrite=true or another out=")
+        raise UserError(f"{there[0]} already exists: set overwrite=true or another out=")
 
     codes = describe(stylizer, styles, cfg)
     total = sum(content.frames for content in contents) * len(codes)

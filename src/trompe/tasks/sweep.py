@@ -98,8 +98,8 @@ def _reopen(
     refused += [o for o in experiment if first_key(o) != "paths"]
     if refused:
         raise UserError(
-            f"{folder.path} is another sweep than with {', '.join(refused)}: leave these out to go "
-            "on with it, or start a new one without resume="
+            f"resuming {folder.path} cannot change {', '.join(refused)}: leave these out, or start "
+            "a new sweep without resume="
         )
     if Path(description["cwd"]).is_dir():
         os.chdir(description["cwd"])
@@ -128,7 +128,7 @@ def _create(
     if isinstance(sampler, Grid):
         sampler.plan(space)
     if len(objective.names) > 1 and not isinstance(pruner, NopPruner):
-        raise UserError("several objectives cannot be pruned: leave pruner= out")
+        raise UserError("a sweep with several objectives cannot prune: leave pruner= out")
     folder = SweepFolder(new_sweep_path(cfg.paths.output_dir))
     folder.create(
         {
@@ -168,7 +168,7 @@ def _open_study(
     is_new = "space" not in study.user_attrs
     known = {key: study.user_attrs.get(key) for key in description}
     if not is_new and known != description:
-        raise UserError(f"the study {name} is there already and is another sweep: {known}")
+        raise UserError(f"the study {name} already exists and is another sweep: {known}")
     number = len(study.get_trials(deepcopy=False))
     configured = _seeded(cfg, number)
     study.sampler = instantiate(configured.sampler)
@@ -196,7 +196,7 @@ def _objective(cfg: DictConfig) -> Objective:
         [cfg.direction] if isinstance(cfg.direction, str) else list(cfg.direction)
     )
     if len(names) != len(directions):
-        raise UserError(f"objective={names} and direction={directions} must be as many")
+        raise UserError(f"objective={names} needs one direction for each, not {directions}")
     for direction in directions:
         if direction not in ("minimize", "maximize"):
             raise UserError(f"direction={direction} is neither minimize nor maximize")
@@ -230,7 +230,7 @@ def _check_space(space: Space, flags: list[str]) -> None:
                 f"trials cannot be composed: {reason} ({' '.join(overrides)})"
             ) from error
         if missing:
-            raise UserError(f"trials lack a value of {', '.join(sorted(missing))}")
+            raise UserError(f"trials need a value for {', '.join(sorted(missing))}")
 
 
 @contextmanager
@@ -242,8 +242,8 @@ def _storage_errors(folder: SweepFolder) -> Iterator[None]:
         causes = [error, error.__cause__, error.__context__]
         reason = next(str(cause).strip() for cause in reversed(causes) if cause is not None)
         raise UserError(
-            f"the sweep {folder.path} cannot be recorded ({reason.splitlines()[0]}): nothing of it "
-            f"is lost; mend that and resume it with trompe sweep resume={folder.path}"
+            f"the sweep {folder.path} cannot be recorded ({reason.splitlines()[0]}): nothing is "
+            f"lost; fix that and resume it with trompe sweep resume={folder.path}"
         ) from error
 
 

@@ -123,7 +123,7 @@ def check_batches(config: dict[str, Any]) -> None:
     wanted, given = (found.batch_type for found in classes)
     if wanted is not given:
         raise UserError(
-            f"the model trains on a {wanted.__name__} and the data give a {given.__name__}: choose "
+            f"the model trains on a {wanted.__name__} but the data give a {given.__name__}: choose "
             "another data= or model="
         )
 

@@ -48,7 +48,7 @@ def open_session(cfg: DictConfig) -> Session:
     if cfg.run is not None:
         return _reopen(open_run(cfg.run), overrides, cfg)
     if cfg.fresh:
-        raise UserError("fresh=true starts the run anew that run= names: give its folder")
+        raise UserError("fresh=true repeats the run that run= names: give its folder")
     if cfg.resume not in ("never", "auto"):
         raise UserError(f"resume={cfg.resume} is neither never nor auto")
     config = _resolve(cfg)
@@ -98,13 +98,13 @@ def _continue(run: RunFolder, overrides: list[str], config: dict[str, Any]) -> S
     if run.read_facts().get("format", 1) < FORMAT:
         raise UserError(
             f"{run.path} was trained by an older version and cannot be resumed: it can be sampled, "
-            "evaluated and compared; train it anew without run="
+            "evaluated and compared; train it again without run="
         )
     kimg = load_checkpoint(run.last_checkpoint)["clock"]["images"] / 1000
     clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
     if clock.budget_kimg < kimg:
         raise UserError(
-            f"kimg={config['kimg']:g} is less than the {kimg:g} kimg that {run.path} has already"
+            f"kimg={config['kimg']:g} is less than the {kimg:g} kimg that {run.path} already has"
         )
     return Session(run, config, overrides, resumed=True)
 

@@ -120,7 +120,7 @@ class Tick(Checkpoint):
             what = f"weights became NaN or infinite before {clock.kimg:.3f} kimg"
         if what is not None:
             kept = self.run.last_checkpoint.is_file()
-            left = "the checkpoint of the tick before is kept" if kept else "there is no checkpoint"
+            left = "the previous tick's checkpoint is kept" if kept else "there is no checkpoint"
             raise UserError(f"{what}; {left}: try smaller learning rates or another model.loss")
         values = {
             **read.means,

@@ -29,5 +29,5 @@ def make_trackers(session: Session) -> dict[str, Tracker]:
         if tracker.is_required:
             raise UserError(line)
         if process_rank() == 0:
-            print(f"{line} (this run does without it)")
+            print(f"{line} (this run goes on without it)")
     return trackers
