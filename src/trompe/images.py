@@ -47,7 +47,7 @@ def make_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> Tenso
 
 
 def save_picture(picture: Image.Image, path: Path, **options: Any) -> None:
-    """Write a picture atomically, making its folder if need be."""
+    """Write a picture atomically, making its folder if necessary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     picture.save(temporary, **options)
@@ -57,7 +57,7 @@ def save_picture(picture: Image.Image, path: Path, **options: Any) -> None:
 def save_animation(
     frames: Sequence[Image.Image], path: Path, duration: int | Sequence[int]
 ) -> None:
-    """Write frames as a GIF that runs for ever, each shown for its `duration` in milliseconds."""
+    """Write frames as a GIF that loops forever, each shown for its `duration` in milliseconds."""
     others = {"save_all": True, "append_images": frames[1:], "loop": 0}
     save_picture(frames[0], path, duration=duration, **others)
 

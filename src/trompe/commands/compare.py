@@ -9,12 +9,12 @@ from trompe.extras import require
 @command("compare")
 def _compare(cfg: DictConfig) -> None:
     """Compare."""
-    require("plotly", "compare")  # first of all: its extra brings the others too
+    require("plotly", "compare")  # checked first: its extra brings the others too
     from trompe.tasks.compare import compare
 
     compare(cfg)
 
 
 def main(arguments: list[str]) -> None:
-    """Folders may be given as they are: `trompe compare A B` is `runs=[A,B]`."""
+    """Folders may be given without a key: `trompe compare A B` is `runs=[A,B]`."""
     _compare(with_folders(arguments, "runs"))

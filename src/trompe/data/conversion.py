@@ -1,4 +1,4 @@
-"""One image of any kind to a uint8 array of the size and the channels asked for."""
+"""One image of any kind to a uint8 array of the requested size and channels."""
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -24,7 +24,7 @@ def check_filter(name: str) -> None:
 
 
 def to_picture(image: Image.Image | np.ndarray) -> Image.Image:
-    """A Pillow image, upright as its EXIF data say, read to its end.
+    """A Pillow image, fully read and turned upright by its EXIF data.
 
     Args:
         image: a Pillow image, or uint8 (H, W), or (H, W, C) with C 1, 3 or 4.
@@ -54,7 +54,7 @@ def to_array(
     """
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    # Cropped first: Pillow's `resize(box=...)` would look at pixels outside of the square.
+    # Cropped first: Pillow's `resize(box=...)` would look at pixels outside the square.
     picture = picture.crop((left, top, left + side, top + side))
     picture = convert(picture, "L" if channels == 1 else "RGB")
     if side != resolution:

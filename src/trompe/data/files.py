@@ -1,4 +1,4 @@
-"""Named files, in a folder or in a zip archive, behind one face."""
+"""Named files, in a folder or a zip archive, behind one interface."""
 
 import os
 import threading
@@ -30,7 +30,7 @@ class Files(Protocol):
 
 
 class Directory:
-    """The files of a folder. Links are followed, but none twice."""
+    """The files of a folder. Links are followed, but never twice."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -96,7 +96,7 @@ class OneFile(Directory):
 
 
 class ZipArchive:
-    """The files of a zip archive; they are only ever read, so where names lead does not matter.
+    """The files of a zip archive; they are only read in memory, so unsafe names do no harm.
 
     Args:
         path: the archive.

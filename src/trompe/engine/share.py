@@ -20,13 +20,13 @@ class Share:
     """Which rows of a global batch this process has.
 
     The rows of all processes, in order of their rank, make up the global batch, so that results do
-    not depend on how many processes there are. A batch may be worked on in parts, one after the
+    not depend on how many processes there are. A batch may be processed in parts, one after the
     other (gradient accumulation): then each part is divided over the processes.
 
     Args:
         rank: number of this process, from 0.
         world_size: number of processes.
-        parts: in which a batch is worked on.
+        parts: number of parts that a batch is processed in.
     """
 
     rank: int = 0
@@ -51,7 +51,7 @@ class Share:
         return grouped[:, self.rank].flatten()
 
     def deal(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Every so many of the items, dealt one by one: some processes may get one less."""
+        """This process's items, dealt in turn: some processes may get one fewer."""
         return items[self.rank :: self.world_size]
 
     def mean(self, values: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def level_batch_norms(module: nn.Module, share: Share) -> None:
 
 
 def check_alike(module: nn.Module, share: Share) -> None:
-    """Refuse state that differs between processes: a checkpoint holds that of one. Collective.
+    """Refuse state that differs between processes: a checkpoint holds only one. Collective.
 
     Raises:
         UserError: naming the first such parameter or buffer.

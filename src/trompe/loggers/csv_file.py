@@ -10,9 +10,9 @@ from trompe.loggers.tracker import Tracker
 class CSVFile(Tracker):
     """Writes ``metrics.csv`` into the run folder: one row per record, ``kimg`` first.
 
-    Columns stand in the order of their first appearance. A record with a new one rewrites the file
+    Columns come in the order of their first appearance. A record with a new one rewrites the file
     under a temporary name and renames it, so a reader never sees half a table. Numbers only:
-    pictures and config stand beside it in the run folder.
+    pictures and config are beside it in the run folder.
     """
 
     def _open(self) -> None:
@@ -20,7 +20,7 @@ class CSVFile(Tracker):
         self._columns = ["kimg"]
         self._rows: list[dict[str, str]] = []
         if self.path.exists():
-            # A killed writer may leave half a line, which has no newline.
+            # A killed writer may leave half a line, without a newline.
             whole = self.path.read_text(encoding="utf-8").rpartition("\n")[0]
             reader = csv.DictReader(io.StringIO(whole))
             self._columns = list(reader.fieldnames or self._columns)

@@ -16,7 +16,7 @@ from trompe.metrics.comparison import Comparison
 from trompe.metrics.score import Score
 
 # Images generated at once. Fixed, and dealt to processes whole, because rounding depends on what
-# shares a batch: so values are the same with any number of processes, in training and after.
+# shares a batch: thus values are the same with any number of processes, in training and after.
 BLOCK = 64
 
 
@@ -73,7 +73,7 @@ class Evaluation:
 
 
 def check_measurable(method: Any, metrics: Mapping[str, Comparison]) -> None:
-    """Refuse metrics that need what the method does not make.
+    """Refuse metrics that need outputs that the method does not make.
 
     Raises:
         UserError: naming them.

@@ -84,7 +84,7 @@ class RunFolder:
         return False
 
     def unlock(self) -> None:
-        """Give the folder free before the process ends."""
+        """Release the folder before the process ends."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -109,16 +109,16 @@ class RunFolder:
         _write_yaml(self.path / "overrides.yaml", overrides)
 
     def enter_directory(self) -> None:
-        """Go where the run was started, to which relative paths of its config are relative."""
+        """Change to where the run was started, since its config's relative paths start there."""
         directory = Path(self.read_facts().get("cwd", "."))
         if directory.is_dir():
             os.chdir(directory)
 
     def check_data(self, fingerprint: str) -> None:
-        """Refuse other data than the run was trained on.
+        """Refuse data other than those the run was trained on.
 
         Raises:
-            UserError: if their fingerprint is another than the recorded one.
+            UserError: if their fingerprint is not the recorded one.
         """
         recorded = self.read_facts()["data_fingerprint"]
         if recorded != fingerprint:
@@ -170,7 +170,7 @@ def open_run(path: str | Path) -> RunFolder:
     """The existing run at `path`.
 
     Raises:
-        UserError: if there is no such folder or it is no run folder.
+        UserError: if there is no such folder or it is not a run folder.
     """
     folder = RunFolder(Path(path).expanduser())
     if not folder.path.is_dir():
@@ -180,7 +180,7 @@ def open_run(path: str | Path) -> RunFolder:
 
 
 def quoted(text: str) -> str:
-    """A text, say a path, as the value of a Hydra override, whatever it holds."""
+    """Any text, such as a path, quoted as the value of a Hydra override."""
     escaped = text.replace("\\'", "\\\\'").replace("'", "\\'")
     return f"'{escaped}'"
 
@@ -208,7 +208,7 @@ def _write_yaml(path: Path, value: Any) -> None:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file by another name and rename it, so that nobody ever sees half of it.
+    """Write a file under another name and rename it, so that nobody ever sees half of it.
 
     Raises:
         UserError: if it cannot be written; what was there before stays.

@@ -94,7 +94,7 @@ class Trained:
         """The side of the tiles for a picture; None if it can be made whole.
 
         Raises:
-            UserError: if it is too large for the memory, saying what is not.
+            UserError: if it is too large for the memory, saying what would fit.
         """
         limit, longer = self.memory_limit(), max(height, width)
         whole = self.method.tile_memory(height, width, longer)

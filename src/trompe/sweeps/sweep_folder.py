@@ -1,4 +1,4 @@
-"""The folder of a sweep: what was asked for, the study, the trials and a table of them."""
+"""The folder of a sweep: the request, the study, the trials and a table of them."""
 
 import csv
 import fcntl
@@ -97,10 +97,10 @@ class SweepFolder:
             raise UserError(f"cannot open the study's storage {place}: {reason}") from error
 
     def load_study(self) -> optuna.Study:
-        """The study, to be read.
+        """The study, for reading.
 
         Raises:
-            UserError: if it cannot be.
+            UserError: if it cannot be read.
         """
         description = self.read_description()
         try:
@@ -111,13 +111,13 @@ class SweepFolder:
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:
-        """One process at a time, of all that work on this folder."""
+        """Let one process at a time work in this folder."""
         with (self.path / ".claim.lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def claim(self, number: int) -> bool:
-        """Take a trial for this process, until it gives it free or ends, however it ends."""
+        """Claim a trial for this process, until it releases it or ends, however it ends."""
         self.trial(number).mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.trial(number) / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -129,7 +129,7 @@ class SweepFolder:
         return True
 
     def release(self, number: int) -> None:
-        """Give a claimed trial free."""
+        """Release a claimed trial."""
         os.close(self._claimed.pop(number))
 
     def write_table(self, study: optuna.Study) -> None:
@@ -158,8 +158,8 @@ class SweepFolder:
 
 
 def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
-    """A trial's values, of a pruned one what it last reported; None where there are none."""
-    # Optuna calls `value` an error with several objectives.
+    """A trial's values; for a pruned one, the last it reported; None where there are none."""
+    # In Optuna `value` raises an error with several objectives.
     return list(trial.values) if trial.values else [None] * count
 
 

@@ -29,7 +29,7 @@ from trompe.runs.run_folder import open_run, utc_now
 
 # Half of a normal distribution's central 95 %, in standard errors.
 _HALF_INTERVAL = 1.96
-# Gone when it is full, and not drawn where there is no terminal.
+# Removed when full, and not drawn where there is no terminal.
 _BAR: dict[str, Any] = {"leave": False, "disable": None}
 
 

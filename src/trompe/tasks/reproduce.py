@@ -29,16 +29,16 @@ from trompe.runs.run_folder import RunFolder, open_run, quoted, write_json
 from trompe.sweeps.launchers import Local
 from trompe.sweeps.trial import Active
 
-# What a checkpoint holds of the training itself; the rest says where and when.
+# The parts of a checkpoint that hold training state; the rest says where and when.
 _RESULTS = ("state_dict", "optimizer_states", "clock")
 
 
 def reproduce(cfg: DictConfig) -> Path:
-    """Run again what `cfg.run` holds; returns the file with the verdict, in that folder.
+    """Train `cfg.run` again; returns the file with the verdict, in that folder.
 
     Raises:
-        UserError: if it comes out differently, naming the first tick and quantity; if it does not
-            come out at all; and for what cannot be reproduced.
+        UserError: if the result differs, naming the first tick and quantity; if it does not
+            finish; and for what cannot be reproduced.
     """
     if cfg.ticks is not None:
         check_count("ticks", cfg.ticks)
@@ -84,7 +84,7 @@ def reproduce(cfg: DictConfig) -> Path:
 
 
 def differences_around(run: RunFolder, code: str) -> list[str]:
-    """Lines that say what of environment, code and data differs from what was recorded.
+    """Lines that say where environment, code and data differ from the record.
 
     Raises:
         UserError: if the data cannot be read.
@@ -148,7 +148,7 @@ def _git(root: Path, *arguments: str, text: str | None = None) -> None:
 def follow(
     run: RunFolder, records: list[dict], command: list[str], output: Path, tolerance: float
 ) -> tuple[RunFolder | None, Difference | None]:
-    """Train until as many ticks are recorded, or until one differs.
+    """Train until the same number of ticks are recorded, or until one differs.
 
     Raises:
         UserError: with its last line, if the training fails.
@@ -187,7 +187,7 @@ def follow(
 
 
 def compare_weights(run: RunFolder, again: RunFolder) -> str | None:
-    """Whether the last checkpoints are equal, if both are of the same image; else None."""
+    """Whether the last checkpoints are equal, if both have the same image count; else None."""
     if not (run.last_checkpoint.is_file() and again.last_checkpoint.is_file()):
         return None
     old, new = load_checkpoint(run.last_checkpoint), load_checkpoint(again.last_checkpoint)

@@ -44,7 +44,7 @@ def list_runs(cfg: DictConfig, console: Console | None = None) -> list[Entry]:
         shown = entries[: cfg.limit]
     names = list(dict.fromkeys(name for entry in entries for name in entry.metric_names()))
     columns = list(dict.fromkeys([*names, *_named(cfg), *cfg.columns]))
-    # As wide as it has to be: a path that is folded can be copied by nobody.
+    # As wide as needed: nobody can copy a path that is folded.
     (console or Console(width=1000)).print(_table(shown, columns))
     if len(shown) < len(entries):
         print(f"{len(shown)} of {len(entries)} runs: limit=null shows all")
@@ -56,7 +56,7 @@ def list_runs(cfg: DictConfig, console: Console | None = None) -> list[Entry]:
 
 
 def _named(cfg: DictConfig) -> list[str]:
-    """Keys that the conditions and the order are about."""
+    """Keys that the conditions and the order refer to."""
     found = [_split(condition)[0] for condition in cfg.where]
     return [name for name in (*found, cfg.sort.lstrip("-")) if name not in (*_ALWAYS, "run")]
 

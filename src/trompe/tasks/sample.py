@@ -26,12 +26,12 @@ _SAMPLES = re.compile(r"images/\d{4,}\.png|grid\.png|interpolation\.(png|gif)")
 def sample(cfg: DictConfig) -> Path:
     """Write what `sample.yaml` asks for; returns the folder.
 
-    `images/<seed>.png` one a seed, `grid.png`, and `interpolation.png` and `.gif` through the first
+    `images/<seed>.png` per seed, `grid.png`, and `interpolation.png` and `.gif` through the first
     `interpolation.keyframes` of the seeds. A seed gives the same latent in every run.
 
     Raises:
         UserError: if the run or checkpoint is missing, the seeds cannot be read, or the folder
-            is there already and `overwrite` is false.
+            already exists and `overwrite` is false.
     """
     run = open_run(cfg.run)
     check_count("n", cfg.n, 0)
@@ -72,7 +72,7 @@ def sample(cfg: DictConfig) -> Path:
 
 
 def check_target(out: Path, overwrite: bool) -> None:
-    """Refuse a folder in which something else than earlier samples would be lost.
+    """Refuse a folder where anything but earlier samples would be lost.
 
     Raises:
         UserError: if it is a file, or holds samples and `overwrite` is false, or other files.

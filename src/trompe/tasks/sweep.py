@@ -35,7 +35,7 @@ from trompe.sweeps.table import SweepTable, best_trials, show
 from trompe.sweeps.trial import Objective
 from trompe.sweeps.worker import Settings, Worker
 
-_N_TRIALS = 20  # of samplers that could go on for ever
+_N_TRIALS = 20  # for samplers that could go on forever
 _FREE_KEYS = {"resume", "n_trials", "jobs", "retries", "launcher", "poll_seconds", "paths"}
 
 
@@ -49,12 +49,12 @@ def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFold
 
     Raises:
         UserError: for what cannot work, before anything is started; when no trial succeeded; and
-            when the study cannot be written any more.
+            when the study can no longer be written.
         KeyboardInterrupt: on Ctrl-C or SIGTERM; the sweep can be resumed.
     """
     optuna.logging.set_verbosity(logging.WARNING)
     warnings.filterwarnings("ignore", category=ExperimentalWarning)
-    for signum in (signal.SIGINT, signal.SIGTERM):  # shells start background jobs deaf to SIGINT
+    for signum in (signal.SIGINT, signal.SIGTERM):  # background jobs ignore SIGINT
         signal.signal(signum, signal.default_int_handler)
     if cfg.resume is not None:
         folder, cfg, flags, experiment = _reopen(cfg, experiment)
@@ -122,7 +122,7 @@ def _create(
     space: Space,
     objective: Objective,
 ) -> SweepFolder:
-    # What could be wrong in it is found before there is a folder.
+    # Mistakes in it are found before there is a folder.
     worker_config = _seeded(cfg, 0)
     sampler, pruner = instantiate(worker_config.sampler), instantiate(worker_config.pruner)
     if isinstance(sampler, Grid):
@@ -152,7 +152,7 @@ def _create(
 def _open_study(
     cfg: DictConfig, folder: SweepFolder, storage: BaseStorage, space: Space, objective: Objective
 ) -> tuple[optuna.Study, int]:
-    """The study, new or not, with this session's sampler; and how many trials it shall have."""
+    """The study, new or not, with this session's sampler; and its number of trials."""
     name = cfg.study or folder.path.name
     study = optuna.create_study(
         study_name=name,
@@ -184,7 +184,7 @@ def _open_study(
 
 
 def _seeded(cfg: DictConfig, number: int) -> DictConfig:
-    """The config with a seed for a session that begins at that trial: it repeats no draws."""
+    """The config with a seed for a session that begins at that trial, so no draws repeat."""
     merged = OmegaConf.merge(cfg, {"worker_seed": cfg.sampler_seed + 1000003 * number})
     assert isinstance(merged, DictConfig)
     return merged
@@ -214,7 +214,7 @@ def _check_settings(cfg: DictConfig) -> None:
 
 
 def _check_space(space: Space, flags: list[str]) -> None:
-    """Compose what trials will be made of, so that a typo costs no trial.
+    """Compose the trials' configs in advance, so that a typo costs no trial.
 
     Raises:
         UserError: naming the overrides that do not compose.
@@ -235,7 +235,7 @@ def _check_space(space: Space, flags: list[str]) -> None:
 
 @contextmanager
 def _storage_errors(folder: SweepFolder) -> Iterator[None]:
-    """Within it a study that cannot be written is told in one line."""
+    """Inside this context, a study that cannot be written is reported in one line."""
     try:
         yield
     except (StorageInternalError, SQLAlchemyError, sqlite3.Error, OSError, OptunaError) as error:
@@ -248,7 +248,7 @@ def _storage_errors(folder: SweepFolder) -> Iterator[None]:
 
 
 def _report(folder: SweepFolder, study: optuna.Study, objective: Objective, is_left: bool) -> None:
-    """Say what came out; the commands for what comes next."""
+    """Print the result, and the commands for what comes next."""
     states: dict[TrialState, int] = {}
     for trial in study.get_trials(deepcopy=False):
         states[trial.state] = states.get(trial.state, 0) + 1

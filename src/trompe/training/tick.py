@@ -26,7 +26,7 @@ from trompe.training.samples import SampleGrid
 
 @dataclass
 class TickRecord:
-    """What one tick came to.
+    """The results of one tick.
 
     Args:
         tick: its number, from 1.
@@ -102,11 +102,11 @@ class Tick(Checkpoint):
             self.tell(record)
 
     def read(self, method: Method) -> TickRecord:
-        """The tick's means; the one time that the host waits for the device. Collective.
+        """The tick's means; the only time the host waits for the device. Collective.
 
         Raises:
             UserError: saying at which kimg a loss was first NaN or infinite, or weights were. The
-                checkpoint of the tick before is then the last one.
+                previous tick's checkpoint is then the last one.
         """
         clock = method.clock
         read = method.means.read(method.share)
@@ -137,7 +137,7 @@ class Tick(Checkpoint):
         return method.clock.tick == 1 or method.clock.is_due(self.samples.every_kimg)
 
     def draw(self, method: Method, data: Any) -> dict[str, Path]:
-        """The pictures of this moment, by name."""
+        """The pictures of this tick, by name."""
         assert self.samples is not None
         path = self.samples.draw(method, data, self.run.path)
         return {} if path is None else {"samples": path}
@@ -204,7 +204,7 @@ def is_finite(method: Method) -> bool:
 
 
 def _replace_by_link(source: Path, target: Path) -> None:
-    """Let `target` be the file that `source` is now; `source` is later replaced, not changed."""
+    """Make `target` a link to the current `source`, which is later replaced, not changed."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:

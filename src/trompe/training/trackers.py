@@ -1,4 +1,4 @@
-"""The trackers of a run, as far as they can work here."""
+"""The trackers of a run that can work here."""
 
 from hydra.utils import instantiate
 
