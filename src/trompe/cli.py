@@ -91,7 +91,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_internal(error: BaseException) -> bool:
-    """Whether a part could not be built, or imported, for no mistake in the config."""
+    """Whether a part failed to build or import through no mistake in the config."""
     from hydra.errors import HydraException, InstantiationException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -103,9 +103,9 @@ def _is_internal(error: BaseException) -> bool:
 
 
 def _one_line(error: BaseException) -> str:
-    """The message in one line; of Hydra's and OmegaConf's, the lines that say something.
+    """The message in one line; from Hydra and OmegaConf, only the lines that say something.
 
-    Hydra's own message may be empty or point to a chained one, so the first cause's comes along.
+    Hydra's own message may be empty or point to a chained one, so the first cause's is added.
     """
     told = [str(e) for e in _chain(error) if str(e)]
     lines = [line.strip() for line in (told[0] if told else "").splitlines()]
@@ -127,7 +127,7 @@ def _fail(message: str, code: int = 2) -> int:
 
 
 def _complete(arguments: list[str]) -> int:
-    """Shell completion: of the command's name here, of its overrides by Hydra."""
+    """Shell completion: of the command's name here; Hydra completes its overrides."""
     line = os.environ.get("COMP_LINE", "")
     words = line.split()
     if arguments[1:2] and arguments[1].startswith("query=") and words:

@@ -1,4 +1,4 @@
-"""What makes a function of a config into a command."""
+"""Turns a function of a config into a command."""
 
 import functools
 import gc
@@ -32,8 +32,8 @@ Task = Callable[[DictConfig], object]
 def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
     """`hydra.main` on our config tree, as a function of the arguments, raising the task's error.
 
-    Hydra writes a line of its own when a task raises; so errors pass it as values. With several
-    jobs (`-m`) the others still run, and the first error is raised in the end.
+    Hydra writes a line of its own when a task raises, so errors pass as values. With several
+    jobs (`-m`) the others still run, and the first error is raised at the end.
     """
 
     def decorate(task: Task) -> Callable[[list[str]], None]:
@@ -82,13 +82,13 @@ def quick_imports() -> Iterator[None]:
 
 
 def with_folders(arguments: list[str], key: str) -> list[str]:
-    """Arguments in which folders given as they are have become ``key=[...]``."""
+    """Arguments with bare folders turned into ``key=[...]``."""
     folders, rest = _folders(arguments)
     return [*rest, f"{key}=[{','.join(folders)}]"] if folders else rest
 
 
 def with_folder(arguments: list[str], key: str) -> list[str]:
-    """Arguments in which a folder given as it is has become ``key=...``; the last one counts."""
+    """Arguments with a bare folder turned into ``key=...``; the last one counts."""
     folders, rest = _folders(arguments)
     return [*rest, f"{key}={folders[-1]}"] if folders else rest
 

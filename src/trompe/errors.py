@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one clear line, exit code 2, no traceback."""
+"""Errors that the user can fix: one clear line, exit code 2, no traceback."""
 
 
 class UserError(Exception):
@@ -6,7 +6,7 @@ class UserError(Exception):
 
 
 def check_count(key: str, value: object, least: int = 1) -> None:
-    """Refuse what is no whole number of at least `least`.
+    """Refuse anything but a whole number of at least `least`.
 
     Raises:
         UserError: naming the config's `key`.
@@ -16,7 +16,7 @@ def check_count(key: str, value: object, least: int = 1) -> None:
 
 
 def check_positive(key: str, value: object) -> None:
-    """Refuse what is no number above 0.
+    """Refuse anything but a number above 0.
 
     Raises:
         UserError: naming the config's `key`.

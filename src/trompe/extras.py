@@ -1,6 +1,6 @@
-"""Packages that not every install has: a missing one is told in a line that names its extra.
+"""Optional packages: a missing one is reported in one line that names its extra.
 
-Which extra brings a package is said once, in pyproject.toml, and read from the installed metadata.
+Which extra brings a package is stated in pyproject.toml, and read from the installed metadata.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ _REQUIREMENT = re.compile(r"""([\w.-]+).*;.*\bextra == ['"]([\w-]+)['"]""")
 
 
 def optional_packages() -> dict[str, tuple[str, str]]:
-    """By module name the package that has it, and the smallest extra that brings that."""
+    """By module name: the package that has it, and the smallest extra that brings it."""
     extras: dict[str, list[str]] = {}
     for requirement in metadata.requires("trompe") or []:
         found = _REQUIREMENT.match(requirement)
@@ -57,7 +57,7 @@ def require(module: str, what: str) -> None:
 
 
 def explain(errors: Iterable[BaseException], what: str) -> str | None:
-    """The line for the first error that comes of an extra that is not installed, if one does."""
+    """The line for the first error caused by an extra that is not installed, if any."""
     for error in errors:
         if isinstance(error, ModuleNotFoundError) and error.name:
             packages = optional_packages()

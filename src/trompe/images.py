@@ -70,7 +70,7 @@ def save_picture(picture: Image.Image, path: Path, **options: Any) -> None:
 def save_animation(
     frames: Sequence[Image.Image], path: Path, duration: int | Sequence[int]
 ) -> None:
-    """Write frames as a GIF that runs for ever, each shown for its `duration` in milliseconds."""
+    """Write frames as a GIF that loops forever, each shown for its `duration` in milliseconds."""
     others = {"save_all": True, "append_images": frames[1:], "loop": 0}
     save_picture(frames[0], path, duration=duration, **others)
 

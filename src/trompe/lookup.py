@@ -1,4 +1,4 @@
-"""Finding a function by name: the module is the list of what there is."""
+"""Finding a function by name: the module is the list of choices."""
 
 import importlib
 import inspect

@@ -18,7 +18,7 @@ def find_file(given: str | Path | None, url: str) -> str:
         url: where it is downloaded from; its name ends in the first digits of its SHA-256.
 
     Raises:
-        UserError: if there is no such file, or no way to it, with the three ways.
+        UserError: if the file is missing and cannot be downloaded, naming the three ways to get it.
     """
     if given is not None:
         path = Path(given).expanduser()
@@ -46,13 +46,13 @@ def missing_weights(name: str, cache: str, url: str, error: Exception) -> UserEr
     )
 
 
-# What comes of taking other things for weights.
+# Errors raised when a file does not hold the expected weights.
 _MISREAD = (ValueError, KeyError, TypeError, IndexError, AttributeError)
 
 
 @contextmanager
 def open_weights(path: str) -> Iterator[None]:
-    """Within it weights are read; a file that cannot be, or holds others, is a `UserError`."""
+    """Inside this context weights are read; an unreadable or unfit file is a `UserError`."""
     try:
         yield
     except (OSError, EOFError, RuntimeError, *_MISREAD, pickle.UnpicklingError) as error:

@@ -80,7 +80,10 @@ def test_mistakes_of_evaluate_are_said(tmp_path: Path) -> None:
         ([f"generated={gray}", against], "16x16 px with 1 channel(s) and 16x16 px with 3"),
         ([f"generated={mixed}", against], "pictures of 2 sizes (3 of 16x16, 1 of 8x8)"),
         ([f"generated={wide}", against], "8x6 px: make them square"),
-        ([f"generated={some}", against], "precision: the 3-th neighbor needs more than 3 images"),
+        (
+            [f"generated={some}", against],
+            "precision: k=3 nearest neighbors need more than 3 images",
+        ),
         ([f"generated={some}", against, "metrics=[]"], "measures nothing"),
     ]:
         chosen = arguments if "metrics=[]" in arguments else [*RANDOM, *arguments]

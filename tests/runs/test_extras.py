@@ -98,7 +98,7 @@ def test_the_core_trains_samples_evaluates_and_lists(core: Core) -> None:
     (said,) = [line for line in out.splitlines() if "trackio" in line]
     assert said == (
         "logger=[local] needs the package trackio: pip install 'trompe[trackio]' "
-        "(this run does without it)"
+        "(this run goes on without it)"
     )
     (run,) = core.runs()
     recorded: dict[str, Any] = run.read_facts()

@@ -95,5 +95,5 @@ def test_two_processes_equal_one(trompe: Trompe) -> None:
 
 def test_models_and_data_that_do_not_fit_are_refused(trompe: Trompe) -> None:
     message = trompe.fails("train", "data=style_demo", "data.style.size=10", "logger=[]")
-    assert "trains on a Batch and the data give a StyleBatch" in message
+    assert "trains on a Batch but the data give a StyleBatch" in message
     assert trompe.runs() == []

@@ -85,7 +85,7 @@ def test_names_sizes_and_the_matrix(run: RunFolder, tmp_path: Path) -> None:
     assert pixels(out / "a" / "1.png").shape == (61, 33, 3)
     assert pixels(out / "matrix.png").shape == (3 * 162 - 2, 3 * 162 - 2, 3)
     assert psnr(pixels(out / "a" / "0.png"), pixels(out / "b" / "0.png")) < 40  # styles differ
-    with pytest.raises(UserError, match="is there already: set overwrite=true"):
+    with pytest.raises(UserError, match="already exists: set overwrite=true"):
         stylized(run, *where)
     before = pixels(out / "a" / "0.png")
     stylized(run, *where, "overwrite=true")
@@ -164,7 +164,7 @@ def test_mistakes_are_said_and_leave_nothing(run: RunFolder, tmp_path: Path) -> 
         ([f"content={good}", f"style={tmp_path / 'empty'}"], "is a folder without pictures"),
         ([f"content={tmp_path / 'text.png'}", f"style={good}"], "cannot be read"),
         ([f"content={tiny}", f"style={good}"], "12 x 40 pixels: at least 16"),
-        ([f"content=[{good},{twin}]", f"style={good}"], "two pictures would both be"),
+        ([f"content=[{good},{twin}]", f"style={good}"], "two pictures would both be written to"),
         ([f"content={good}", f"style={good}", "strength=2"], "must be between 0 and 1"),
         ([f"content={good}", f"style={good}", "size=0"], "size=0 must be a number above 0"),
     ]:
@@ -173,7 +173,7 @@ def test_mistakes_are_said_and_leave_nothing(run: RunFolder, tmp_path: Path) -> 
     assert not out.exists()
     gan = make_run(tmp_path / "gan", ["model=mlp_gan", "data=shapes", "data.resolution=16"])
     with pytest.raises(
-        InstantiationException, match=r"no use for the model of .*: use trompe sample"
+        InstantiationException, match=r"does not work with the model of .*: use trompe sample"
     ):
         stylized(gan, f"content={good}", f"style={good}", f"out={out}")
 

@@ -18,7 +18,7 @@ from tests.runs.test_sweep import PLANTED, planted_sweep, runs_of, study_of, tab
         (["model.optimizer.lr=log(1e-5,1e-3)", "sampler=grid"], "is an interval"),
         (["seed=0,1", "run=somewhere"], "leave run= out"),
         (["seed=0,1", "direction=up"], "direction=up is neither"),
-        (["seed=0,1", "objective=[a,b]"], "must be as many"),
+        (["seed=0,1", "objective=[a,b]"], "needs one direction for each"),
         (["seed=0,1", "n_trials=0"], "n_trials=0 must be a whole number"),
         (["seed=0,1", "jobs=no"], "jobs=no must be a whole number"),
         (["seed=0,1", "value=first"], "neither best nor last"),
@@ -27,7 +27,7 @@ from tests.runs.test_sweep import PLANTED, planted_sweep, runs_of, study_of, tab
         (["resume=."], "has no sweep.yaml"),
         (
             ["seed=0,1", "objective=[a,b]", "direction=[minimize,minimize]", "pruner=median"],
-            "several objectives cannot be pruned",
+            "a sweep with several objectives cannot prune",
         ),
         (["experiment=dcgan_cifar10", "seed=0,1"], "data.path"),
         (["seed=0,1", "storage=postgres://nobody@nowhere/x"], "cannot open the study's storage"),
@@ -44,7 +44,7 @@ def test_an_objective_that_is_never_recorded(trompe):
     assert "no trial of" in message
     error = table_of(the_sweep(trompe))[0]["error"]
     assert error == (
-        "objective=distanse was never recorded; recorded were: distance, kimg, speed, tick"
+        "objective=distanse was never recorded; the run recorded: distance, kimg, speed, tick"
     )
 
 
@@ -83,4 +83,4 @@ def test_a_trial_whose_folder_is_deleted_does_not_stop_the_sweep(trompe: Trompe)
     process.communicate()
     deleted, done = table_of(folder)
     assert (deleted["state"], done["state"]) == ("failed", "done")
-    assert deleted["error"] == f"{folder.trial(0)} was deleted while it was trained"
+    assert deleted["error"] == f"{folder.trial(0)} was deleted during training"

@@ -116,7 +116,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) 
         def __reduce__(self) -> str:
             raise OSError("No space left on device")
 
-    with pytest.raises(UserError, match=r"No space left on device; the one before it is kept"):
+    with pytest.raises(UserError, match=r"No space left on device; the previous one is kept"):
         io.save_checkpoint({"a": Unwritable()}, path)
     assert torch.equal(load_checkpoint(path)["a"], torch.ones(2))
     assert os.listdir(path.parent) == ["last.ckpt"]

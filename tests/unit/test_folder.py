@@ -173,10 +173,10 @@ def test_missing_and_wrong_paths_are_refused(tmp_path: Path) -> None:
 
 
 def test_no_images_is_refused(tmp_path: Path) -> None:
-    assert f"data.path={tmp_path} holds no images" in refusal(tmp_path)
+    assert f"data.path={tmp_path} holds no pictures" in refusal(tmp_path)
     (tmp_path / "notes.txt").write_text("no picture")
     archive = zipped(tmp_path, tmp_path.with_suffix(".zip"))
-    assert "holds no images" in refusal(archive)
+    assert "holds no pictures" in refusal(archive)
 
 
 def test_missing_subfolder_is_refused_naming_those_there(tmp_path: Path) -> None:

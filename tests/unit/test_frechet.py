@@ -168,7 +168,7 @@ def test_missing_and_double_images_are_noticed_and_reset_keeps_the_reference() -
     some, numbers = images(8), torch.arange(8)
     metric = comparison(RandomConv(dim=16), 8)
     metric.update(Images(some), numbers)
-    with pytest.raises(RuntimeError, match="nothing is prepared"):
+    with pytest.raises(RuntimeError, match="call prepare first"):
         metric.compute()
     metric.prepare(Photographs(some=some))
     assert metric.compute()["fd_random_conv"].value < 1e-6
@@ -177,7 +177,7 @@ def test_missing_and_double_images_are_noticed_and_reset_keeps_the_reference() -
     with pytest.raises(RuntimeError, match="1 images are missing"):
         metric.compute()
     metric.update(Images(some[6:]), numbers[6:])
-    with pytest.raises(RuntimeError, match="1 images are missing or double"):
+    with pytest.raises(RuntimeError, match="1 images are missing or were given twice"):
         metric.compute()
 
 

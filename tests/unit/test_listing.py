@@ -68,7 +68,7 @@ def test_metrics_of_different_protocols_are_not_ranked(outputs: Path) -> None:
     [
         ({"sort": "nope"}, "no run has a nope"),
         ({"where": ["nope>1"]}, "no run has a nope"),
-        ({"where": ["kimg"]}, "is no condition"),
+        ({"where": ["kimg"]}, "is not a condition"),
         ({"where": ["kimg>much"]}, "is a number"),
         ({"folders": ["/nowhere"]}, "there is no folder /nowhere"),
     ],

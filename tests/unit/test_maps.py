@@ -265,7 +265,7 @@ def test_a_world_without_land_is_refused() -> None:
 
 
 def test_unknown_maps_and_sizes_are_refused(cache: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.b=mars is none of the maps: bmng, etopo1"):
+    with pytest.raises(UserError, match=r"data\.b=mars is not one of the maps: bmng, etopo1"):
         configured(cache, "data.b=mars")
     with pytest.raises(UserError, match=r"data\.resolution=64 .* data\.source_resolution=32"):
         configured(cache, "data.source_resolution=32")

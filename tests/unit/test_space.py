@@ -68,7 +68,7 @@ def test_examples_show_every_choice_and_both_ends():
         ("lr=choice(", "cannot read"),
         ("lr=interval(1,0)", "lr=interval"),
         ("n=range(3,1)", "start < stop"),
-        ("model=glob(*)", "no glob"),
+        ("model=glob(*)", "cannot use a glob"),
         ("lr=1", "nothing is swept"),
     ],
 )

@@ -54,7 +54,7 @@ def test_packaged_photographs_are_in_color_and_large_enough() -> None:
     ("changes", "said"),
     [
         ({"style": "nowhere"}, "data.style=nowhere: there is no such folder"),
-        ({"style": "empty"}, "data.style=empty holds no images"),
+        ({"style": "empty"}, "data.style=empty holds no pictures"),
         ({"content": []}, r"data.content=\[\] must be a folder"),
         ({"content": None}, "data.content=None must be a folder"),
         (

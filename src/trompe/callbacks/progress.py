@@ -1,4 +1,4 @@
-"""The progress bar: how far, how fast, how long still, and how well."""
+"""The progress bar: how far, how fast, how much longer, and how well."""
 
 import shutil
 import sys
@@ -21,11 +21,11 @@ _SHOWN = 3  # metrics in a line
 class Progress(TickCallback):
     """kimg of the budget, images/s, time left, losses and the latest metric.
 
-    On a terminal it is a bar; elsewhere one line a tick. Losses are those of the last whole tick,
+    On a terminal it is a bar; elsewhere one line a tick. Losses are from the last whole tick,
     because reading them more often would make the device wait.
 
     Args:
-        refresh_seconds: least time between two redraws.
+        refresh_seconds: shortest time between two redraws.
     """
 
     def __init__(self, refresh_seconds: float = 0.5) -> None:
@@ -36,7 +36,7 @@ class Progress(TickCallback):
         self._drawn = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Open the bar at the image count the run stands at."""
+        """Open the bar at the run's current image count."""
         assert isinstance(pl_module, Method)
         clock = pl_module.clock
         self._began = (time.perf_counter(), clock.images)
@@ -56,7 +56,7 @@ class Progress(TickCallback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Redraw, if the last time is long enough ago."""
+        """Redraw if the last redraw was long enough ago."""
         now = time.perf_counter()
         if now - self._drawn < self.refresh_seconds:
             return
@@ -76,7 +76,7 @@ class Progress(TickCallback):
             print(f"{clock.kimg:.1f}/{clock.budget_kimg:.1f} kimg, {self._status(method)}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Close the bar at its end."""
+        """Close the bar."""
         assert isinstance(pl_module, Method)
         self._draw(pl_module)
         self._close()
@@ -84,12 +84,12 @@ class Progress(TickCallback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Leave the terminal in order."""
+        """Leave the terminal clean."""
         self._close()
 
     def _draw(self, method: Method) -> None:
         if self._bar is not None:
-            # The width now; 80 on a terminal that does not know its own.
+            # The width now; 80 if the terminal does not report one.
             self._bar.ncols = shutil.get_terminal_size().columns
             self._bar.n = method.clock.kimg
             self._bar.set_postfix_str(self._status(method), refresh=True)
@@ -110,7 +110,7 @@ class Progress(TickCallback):
 
 
 def shown(record: "TickRecord") -> list[str]:
-    """The metrics that a line has room for: the one that decides, and the first of the others."""
+    """The metrics that fit in a line: the one that decides, then the first of the others."""
     metrics = [name for name in record.values if "/" not in name]
     first = [record.monitor] if record.monitor in metrics else []
     return [*first, *(name for name in metrics if name not in first)][:_SHOWN]

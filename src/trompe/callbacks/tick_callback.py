@@ -1,4 +1,4 @@
-"""What a callback that wants to see finished ticks inherits from."""
+"""Base class for callbacks that see finished ticks."""
 
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class TickCallback(pl.Callback):
-    """A Lightning callback with one hook more: at the end of a tick, with its record."""
+    """A Lightning callback with one more hook: at the end of a tick, with its record."""
 
     def on_tick_end(self, trainer: pl.Trainer, method: "Method", record: "TickRecord") -> None:
-        """See the tick's record, which is written already; its checkpoint is saved after this.
+        """See the tick's record, already written; its checkpoint is saved afterwards.
 
         Called on every process.
         """

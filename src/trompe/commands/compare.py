@@ -9,7 +9,7 @@ from trompe.extras import require
 @command("compare")
 def _compare(cfg: DictConfig) -> None:
     """Compare."""
-    require("plotly", "compare")  # first of all: its extra brings the others too
+    require("plotly", "compare")  # checked first: its extra brings the others too
     with quick_imports():
         from trompe.tasks.compare import compare
 
@@ -17,5 +17,5 @@ def _compare(cfg: DictConfig) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Folders may be given as they are: `trompe compare A B` is `runs=[A,B]`."""
+    """Folders may be given without a key: `trompe compare A B` is `runs=[A,B]`."""
     _compare(with_folders(arguments, "runs"))

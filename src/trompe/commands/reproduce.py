@@ -1,4 +1,4 @@
-"""Run an experiment again from its folder, and say whether it comes out the same."""
+"""Run an experiment again from its folder, and report whether the result is the same."""
 
 from omegaconf import DictConfig
 
@@ -15,5 +15,5 @@ def _reproduce(cfg: DictConfig) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """The folder may be given as it is: `trompe reproduce FOLDER` is `run=FOLDER`."""
+    """The folder may be given without a key: `trompe reproduce FOLDER` is `run=FOLDER`."""
     _reproduce(with_folder(arguments, "run"))

@@ -18,7 +18,7 @@ def _runs(cfg: DictConfig) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Folders and conditions may be given as they are: `trompe runs outputs 'kimg>100'`."""
+    """Folders and conditions may be given without a key: `trompe runs outputs 'kimg>100'`."""
     conditions = [a for a in arguments if re.search(r"[<>]|[=!]=", a)]
     rest = [a for a in arguments if a not in conditions]
     if conditions:

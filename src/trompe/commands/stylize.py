@@ -1,4 +1,4 @@
-"""Give pictures the style of others by a trained run."""
+"""Give pictures the style of others with a trained run."""
 
 from omegaconf import DictConfig
 

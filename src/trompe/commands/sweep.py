@@ -7,7 +7,7 @@ from trompe.sweeps.arguments import split_arguments
 
 
 def main(arguments: list[str]) -> None:
-    """Compose the sweep's own config; what is no key of it is for the trials."""
+    """Compose the sweep's own config; all other keys go to the trials."""
     own, flags, experiment = split_arguments(arguments)
 
     @command("sweep")

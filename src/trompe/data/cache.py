@@ -1,4 +1,4 @@
-"""Images are decoded once, and kept on disk by the content they come from."""
+"""Images are decoded once, and kept on disk keyed by the content they come from."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from trompe.files import CannotWrite, whole_folder
 
 log = logging.getLogger(__name__)
 
-# Raised whenever the same image comes to give other pixels, or the files another layout.
+# Raised whenever the same image gives other pixels, or the files change their layout.
 _VERSION = 1
 # Images per task of a thread: a task costs about as much as decoding one small image.
 _TASK = 32
@@ -62,7 +62,7 @@ class Decoding:
         resolution_key: what the config calls the resolution, for error messages.
 
     Raises:
-        UserError: if one of them has no meaning.
+        UserError: if an argument is invalid.
     """
 
     resolution: int
@@ -90,7 +90,7 @@ class Decoding:
 def decode(
     source: Source, decoding: Decoding, cache_dir: Path | str, memory_limit_mb: float = 512
 ) -> DecodedSet:
-    """The images of `source`, decoded now or found decoded in ``<cache_dir>/images/<key>``.
+    """The images of `source`, decoded now or already in ``<cache_dir>/images/<key>``.
 
     The folder is there whole or not at all; of processes that decode at the same time, all use the
     folder of the first to finish.
@@ -129,7 +129,7 @@ def decode(
 
 
 def _read_meta(folder: Path) -> dict[str, Any] | None:
-    """What is written about a whole cache, or None if it is missing or damaged."""
+    """The meta data of a whole cache, or None if it is missing or damaged."""
     if not folder.is_dir():
         return None
     try:
@@ -160,7 +160,7 @@ def _write(source: Source, folder: Path, decoding: Decoding) -> dict[str, Any]:
 def _write_images(
     file: IO[bytes], source: Source, decoding: Decoding
 ) -> tuple[list[int], list[int], dict[str, Any]]:
-    """Write an ``.npy`` file image by image, by plain writes, which notice a full disk.
+    """Write an ``.npy`` file image by image, with plain writes, which notice a full disk.
 
     Returns:
         The array's shape, the indices of the images in it, and what was found on the way.
@@ -207,7 +207,7 @@ def _decoded(source: Source, decoding: Decoding) -> Iterator[tuple[int, np.ndarr
         except MemoryError:
             raise
         except Exception:
-            # Decoders raise whatever they like at bytes that make no sense.
+            # Decoders raise all kinds of errors on corrupt bytes.
             return index, None, False
         return index, array, min(picture.size) < decoding.resolution
 
@@ -227,7 +227,7 @@ def _decoded(source: Source, decoding: Decoding) -> Iterator[tuple[int, np.ndarr
 
 
 def _check(meta: dict[str, Any], location: str, decoding: Decoding) -> None:
-    """Refuse what `decoding` does not allow, also of a cache that was written with another one."""
+    """Refuse what `decoding` does not allow, even in a cache written with other settings."""
     if len(meta["skipped"]) == meta["total"]:
         raise UserError(_corrupt_message(meta, location))
     if meta["skipped"] and decoding.on_corrupt == "error":

@@ -31,10 +31,10 @@ class ContentStyleData(TrainingData):
 
     Each set is a folder, a zip archive, a picture, a source, or a list of such. Pictures are
     decoded once, to squares of `source_resolution`; crops of these are resized to `resolution`.
-    Where images are asked for by index, they are whole squares of the *style* set, so that this is
+    Images by index are whole squares of the *style* set, so this is
     the reference for a distance to the style images.
 
-    Works without a Trainer too: `setup` is called when it was not.
+    Works without a Trainer too: `setup` is called if it has not been.
 
     Args:
         content: pictures whose content is kept.
@@ -46,11 +46,11 @@ class ContentStyleData(TrainingData):
         style_squares: the same, of each style picture.
         validation_fraction: share of the pictures of each set that is never trained on, in [0, 1).
         flip: whether crops are mirrored left to right, each with probability 1/2.
-        channels: 3; there for models to refer to.
+        channels: 3; models refer to it.
         common: see `ImageData`.
 
     Raises:
-        UserError: if one of them has no meaning.
+        UserError: if an argument is invalid.
     """
 
     batch_type: type = StyleBatch
@@ -120,11 +120,11 @@ class ContentStyleData(TrainingData):
         return self._styles.gather(split, indices)
 
     def show(self, count: int) -> Tensor:
-        """Training styles in an order that is always the same."""
+        """Training styles in a fixed order."""
         return show(self, count)
 
     def contents(self, split: str, n: int) -> Tensor:
-        """The first n content images of a split, uint8 (n, 3, R, R), again from the start if fewer.
+        """The first n content images of a split, uint8 (n, 3, R, R), repeated if fewer.
 
         Raises:
             UserError: if there is no such split, or it is empty.

@@ -1,4 +1,4 @@
-"""One image of any kind to a uint8 array of the size and the channels asked for."""
+"""One image of any kind to a uint8 array of the requested size and channels."""
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -19,12 +19,12 @@ def check_filter(name: str) -> None:
     """
     if name not in resize_filters():
         raise UserError(
-            f"data.resize_filter={name} is none of Pillow's filters: {', '.join(resize_filters())}"
+            f"data.resize_filter={name} is not a Pillow filter: {', '.join(resize_filters())}"
         )
 
 
 def to_picture(image: Image.Image | np.ndarray) -> Image.Image:
-    """A Pillow image, upright as its EXIF data say, read to its end.
+    """A Pillow image, fully read and turned upright by its EXIF data.
 
     Args:
         image: a Pillow image, or uint8 (H, W), or (H, W, C) with C 1, 3 or 4.
@@ -54,7 +54,7 @@ def to_array(
     """
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    # Cropped first: Pillow's `resize(box=...)` would look at pixels outside of the square.
+    # Cropped first: Pillow's `resize(box=...)` would look at pixels outside the square.
     picture = picture.crop((left, top, left + side, top + side))
     picture = convert(picture, "L" if channels == 1 else "RGB")
     if side != resolution:

@@ -47,7 +47,7 @@ class CropStream:
         self.draw = draw
         self.resolution = resolution
         self.flip = flip
-        # A seed of its own, or sets of one size would always show the same pairs.
+        # A seed of its own, or sets of equal size would always show the same pairs.
         size = images.split_size("train")
         self._order = IndexStream(size, keyed_seed(seed, f"{name} order"))
 

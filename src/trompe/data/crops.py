@@ -9,7 +9,7 @@ from trompe.errors import UserError
 
 
 def check_crop_min(crop_min: float) -> None:
-    """Refuse an area that no crop can have.
+    """Refuse an impossible crop area.
 
     Raises:
         UserError: if it is not in (0, 1].

@@ -1,4 +1,4 @@
-"""Named files, in a folder or in a zip archive, behind one face."""
+"""Named files, in a folder or a zip archive, behind one interface."""
 
 import os
 import threading
@@ -30,7 +30,7 @@ class Files(Protocol):
 
 
 class Directory:
-    """The files of a folder. Links are followed, but none twice."""
+    """The files of a folder. Links are followed, but never twice."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -96,7 +96,7 @@ class OneFile(Directory):
 
 
 class ZipArchive:
-    """The files of a zip archive; they are only ever read, so where names lead does not matter.
+    """The files of a zip archive; they are only read in memory, so unsafe names do no harm.
 
     Args:
         path: the archive.
@@ -114,7 +114,7 @@ class ZipArchive:
             self._archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError) as error:
             raise UserError(
-                f"{location} is neither a folder nor a zip archive that can be read: {error}"
+                f"{location} is neither a folder nor a zip archive that opens: {error}"
             ) from error
         entries = [entry for entry in self._archive.infolist() if not entry.is_dir()]
         if any(entry.flag_bits & 1 for entry in entries):

@@ -25,7 +25,7 @@ class Batch(NamedTuple):
 class ImageData(TrainingData):
     """Base of all image sets; a subclass says in `open_source` where the images come from.
 
-    Works without a Trainer too: `setup` is all that is needed, and is called when it was not.
+    Works without a Trainer too: `setup` is all that is needed, and is called if it has not been.
 
     Args:
         resolution: side of the images in pixels; they are cropped to their center square.
@@ -33,7 +33,7 @@ class ImageData(TrainingData):
         cache_dir: folder for the decoded images, ``~`` is the home folder.
         resize_filter: name of Pillow's filter.
         validation_fraction: share of the images that is never trained on, in [0, 1).
-        split_seed: what the choice of those images depends on; not the experiment's seed, so that
+        split_seed: the choice of those images depends on it; not the experiment's seed, so that
             experiments are measured on the same images.
         flip: whether training images are mirrored left to right, each with probability 1/2.
         memory_limit_mb: sets of fewer MiB are read into memory, others are mapped from the cache.
@@ -41,7 +41,7 @@ class ImageData(TrainingData):
         allow_upscale: whether images may be smaller than `resolution`.
 
     Raises:
-        UserError: if one of them has no meaning.
+        UserError: if an argument is invalid.
     """
 
     batch_type: type = Batch
@@ -74,7 +74,7 @@ class ImageData(TrainingData):
         """The encoded images.
 
         Raises:
-            UserError: if they are not there.
+            UserError: if they are missing.
         """
         raise NotImplementedError
 
@@ -131,13 +131,13 @@ class ImageData(TrainingData):
             UserError: if there is no such split.
         """
         chosen = self._split(split)[indices]
-        # NumPy copies rows at once; torch would wake its threads for it, which costs 5 to 1000
-        # times as long for a batch, the most when the cores are busy.
+        # NumPy copies rows directly; torch would wake its threads for it, which takes 5 to 1000
+        # times as long for a batch, the longest when the cores are busy.
         images = torch.from_numpy(self.decoded.images.numpy()[chosen.numpy()])
         return Batch(images, self.decoded.labels[chosen])
 
     def show(self, count: int) -> Tensor:
-        """Training images in an order that is always the same."""
+        """Training images in a fixed order."""
         return show(self, count)
 
     def stream(self, seed: int, batch_size: int) -> "ImageStream":
@@ -152,7 +152,7 @@ class ImageData(TrainingData):
 
 
 def show(data: Any, count: int) -> Tensor:
-    """The first `count` training images, uint8, in an order that is always the same."""
+    """The first `count` training images, uint8, in a fixed order."""
     order = torch.randperm(data.split_size("train"), generator=keyed_generator(0, "real grid"))
     batch: Batch = data.gather("train", order[:count])
     return batch.images

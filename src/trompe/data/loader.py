@@ -40,14 +40,14 @@ class TrainingData(pl.LightningDataModule):
         raise NotImplementedError
 
     def show(self, count: int) -> Tensor | None:
-        """Images uint8 (at most `count`, C, H, W) to look at beside those that are made of them.
+        """Images uint8 (at most `count`, C, H, W) to look at beside those made from them.
 
         None if there is nothing to show.
         """
         return None
 
     def prepare_data(self) -> None:
-        """Decode into the cache what is not there; Lightning calls this in one process only.
+        """Decode into the cache what is missing; Lightning calls this in one process only.
 
         Raises:
             UserError: see `trompe.data.cache.decode`.
@@ -78,7 +78,7 @@ class TickLoader:
         clock: its image count is read when an iteration begins, and is not changed.
         seed: the experiment's seed.
         share: this process's share of the batch.
-        pin_memory: put batches where a GPU can fetch them without the host waiting for it.
+        pin_memory: put batches in pinned memory, so that the host need not wait for the copy.
 
     Raises:
         UserError: if the global batch cannot be shared equally, or there are no images.

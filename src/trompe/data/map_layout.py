@@ -1,4 +1,4 @@
-"""Which patches of a map of the world are seen, and by whom: three parts of it that never meet."""
+"""Which patches of a world map go to which set: three parts that never overlap."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -37,15 +37,15 @@ class Layout:
 
     Args:
         patch_size: side of a patch, pixels of a map of 5400 x 2700.
-        stride: distance of neighboring patches, pixels.
+        stride: distance between neighboring patches, pixels.
         latitudes: southern and northern bound, degrees.
         held_out: western and eastern bound of the longitudes that are not trained on, degrees east
             in [-180, 180].
         strips: number of strips, even.
-        min_land: least share of land in a patch, in [0, 1].
+        min_land: smallest share of land in a patch, in [0, 1].
 
     Raises:
-        UserError: if one of them has no meaning, or a patch is wider than a strip.
+        UserError: if an argument is invalid, or a patch is wider than a strip.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Layout:
         self.min_land = min_land
 
     def places(self, land: np.ndarray) -> Places:
-        """The patches with enough land, each part in an order that is random and always the same.
+        """The patches with enough land, each part in a fixed random order.
 
         Args:
             land: bool (2700, 5400).
 
         Raises:
-            UserError: if a part has no patch with so much land.
+            UserError: if a part has no patch with that much land.
         """
         size = self.patch_size
         first, end = self._rows
@@ -114,7 +114,7 @@ class Layout:
             if not len(found):
                 raise UserError(
                     f"data.min_land={self.min_land}: no patch of {size} pixels in the part of "
-                    f"{part} has so much land; set a smaller data.min_land or data.patch_size"
+                    f"{part} has that much land; set a smaller data.min_land or data.patch_size"
                 )
             generator = keyed_generator(0, f"order of map patches, {part}")
             order = torch.randperm(len(found), generator=generator).numpy()

@@ -22,19 +22,19 @@ from trompe.errors import UserError
 _SEA_BLUE = 28
 _RELIEF = "etopo1"
 MAPS = ("bmng", "etopo1", "shadedrelief")
-# Raised whenever the same files and arguments come to give other patches.
+# Raised whenever the same files and arguments give other patches.
 _VERSION = 1
 
 
 class MapSource(Source):
-    """Patches of one map. It is decoded when the first is read, and dropped with this object.
+    """Patches of one map. It is decoded at the first read, and dropped with this object.
 
     Args:
         name: of the map.
         file: of the map; if it is larger than 5400 x 2700, it is reduced.
         places: upper left corners (n, 2), pixels; columns wrap around.
         patch_size: side of a patch, pixels.
-        held_out: how many of the places, the last ones, are not trained on.
+        held_out: number of places, the last ones, that are not trained on.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class MapPatches(Pictures):
     def __init__(self, side: str, name: str, maps: "Maps", **common: object) -> None:
         key = f"data.{side}"
         if name not in MAPS:
-            raise UserError(f"{key}={name} is none of the maps: {', '.join(MAPS)}")
+            raise UserError(f"{key}={name} is not one of the maps: {', '.join(MAPS)}")
         # Divided by place, not at random.
         super().__init__(name, key, 1, validation_fraction=0.0, split_seed=0, flip=False, **common)
         self._side = side
@@ -93,7 +93,7 @@ class MapPatches(Pictures):
 
 
 class Maps(UnpairedData):
-    """Patches of two maps of the world, which are trained on in different places.
+    """Patches of two maps of the world, trained on in different places.
 
     What a patch should be translated to is known: the other map shows it. No place is in training
     patches of both maps; the held-out longitudes are in the validation split of both, where row by
@@ -119,7 +119,7 @@ class Maps(UnpairedData):
         common: see `trompe.data.image_data.ImageData`.
 
     Raises:
-        UserError: if an argument has no meaning, or the package is not installed.
+        UserError: if an argument is invalid, or the package is not installed.
     """
 
     has_counterparts = True
@@ -178,7 +178,7 @@ def map_file(name: str) -> Path:
 def read_map(file: Path) -> Image.Image:
     """A map, RGB, 5400 x 2700 pixels."""
     with Image.open(file) as picture:
-        # JPEG files are decoded at a half of their size right away.
+        # JPEG files can be decoded directly at half their size.
         picture.draft("RGB", (WIDTH, HEIGHT))
         whole = picture.convert("RGB")
     return whole if whole.size == (WIDTH, HEIGHT) else whole.resize((WIDTH, HEIGHT), reducing_gap=2)

@@ -25,7 +25,7 @@ STYLES: dict[str, Style] = {
 }
 # Below this side, strokes and leads are thinner than a pixel.
 _SMALLEST = 16
-# Raised whenever the same seed comes to give another picture.
+# Raised whenever the same seed gives another picture.
 _VERSION = 1
 
 

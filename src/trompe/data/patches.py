@@ -21,7 +21,7 @@ class Patches(ImageData):
     Args:
         image: name of a picture in scikit-image's package, without its ending.
         patch_size: side of a patch in the photograph's pixels; resized to `resolution`.
-        stride: distance of neighboring patches in the photograph's pixels.
+        stride: distance between neighboring patches in the photograph's pixels.
         orientations: 1; 4, turned by right angles; or 8, also mirrored.
         common: see `ImageData`.
     """

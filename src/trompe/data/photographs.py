@@ -1,4 +1,4 @@
-"""Photographs and other pictures that style transfer takes its content and its styles from."""
+"""Photographs and other pictures that style transfer takes content and styles from."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ from trompe.data.source import Source
 from trompe.errors import UserError
 
 # Color photographs in scikit-image's package. Its other pictures are gray, or drawn; and
-# motorcycle_right shows the same as motorcycle_left, so that they cannot be divided.
+# motorcycle_right shows the same as motorcycle_left, so the two cannot be split.
 _PHOTOGRAPHS = (
     "astronaut",
     "chelsea",
@@ -65,7 +65,7 @@ class PackagedPhotographs(Source):
 
 
 class Joined(Source):
-    """Several sources after each other; classes of the same name are one."""
+    """Several sources, one after the other; classes of the same name are merged."""
 
     def __init__(self, sources: list[Source]) -> None:
         self._sources = sources
@@ -103,7 +103,7 @@ class Joined(Source):
 class Squares(Source):
     """Squares cut from each picture, evenly along its longer side; they overlap if they must.
 
-    The one nearest to the middle is a picture's first, so that it can stand for the picture. All
+    The one nearest the middle comes first, so that it can stand for the picture. All
     squares of a square picture are the same.
 
     Args:
@@ -149,7 +149,7 @@ def open_pictures(pictures: Any, key: str, cache_dir: str | Path | None = None) 
         cache_dir: see `FolderSource`.
 
     Raises:
-        UserError: if it is none of these, is empty, or is not there.
+        UserError: if it is none of these, is empty, or is missing.
     """
     if isinstance(pictures, Source):
         return pictures

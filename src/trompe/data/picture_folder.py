@@ -15,8 +15,8 @@ from trompe.data.source import Source
 from trompe.errors import UserError
 from trompe.files import CannotWrite, whole_file
 
-# Kinds that Pillow recognizes, but decodes with help from outside (a PostScript interpreter,
-# a handler of the application's) or not at all.
+# Formats that Pillow recognizes, but decodes with outside help (a PostScript interpreter,
+# a handler that the application installs) or not at all.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 # Class of pictures that are in no folder.
 _NO_CLASS = "images"
@@ -43,19 +43,19 @@ class ImageFolder(ImageData):
 
 
 class FolderSource(Source):
-    """Every file that Pillow can read, by its name's ending, sorted by relative path.
+    """Every file that Pillow can read, by its extension, sorted by relative path.
 
-    Hidden files and macOS's ``__MACOSX`` are passed over. A folder that holds nothing but other
+    Hidden files and macOS's ``__MACOSX`` are skipped. A folder that holds nothing but other
     folders is looked through: archives often wrap their content in one.
 
     Args:
         path: a folder or a zip archive, or a picture.
         subfolder: see `ImageFolder`.
-        cache_dir: keeps hashes of folders, so that a second start need not read every byte.
+        cache_dir: keeps hashes of folders, so that a second start does not read every byte.
         key: what the config calls the path, for error messages.
 
     Raises:
-        UserError: if the path is missing or no archive, or there is no image or no such subfolder.
+        UserError: if the path is missing or not an archive, or has no picture or no such subfolder.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class FolderSource(Source):
         names = sorted(name for name in self._files.names() if is_picture(name))
         if not names:
             raise UserError(
-                f"{self.location} holds no images: none of its files ends in .png, .jpg or "
-                "another format's ending that Pillow can read"
+                f"{self.location} holds no pictures: none of its files ends in .png, .jpg or "
+                "another extension that Pillow can read"
             )
         self._root = _root(names, subfolder, self.location)
         self._names = [name for name in names if name.startswith(self._root)]
@@ -107,7 +107,7 @@ class FolderSource(Source):
         return digest
 
     def _memo(self) -> Path | None:
-        """Where the fingerprint of files that look like these is kept, if it is at all."""
+        """Where the fingerprint of files that look like these is kept, if anywhere."""
         states = self._files.states(self._names)
         if states is None or self._cache_dir is None:
             return None
@@ -138,7 +138,7 @@ def is_picture(name: str) -> bool:
 def _root(names: list[str], subfolder: str | None, location: str) -> str:
     """The part that the names of all wanted pictures begin with; empty, or ends in a slash."""
     wrappers = _wrappers(names)
-    # Folders around everything are no classes, as long as there are folders below them.
+    # Folders around everything are not classes, as long as there are folders below them.
     everything = max((w for w in wrappers if all("/" in n[len(w) :] for n in names)), default="")
     if subfolder is None:
         return everything
@@ -152,7 +152,7 @@ def _root(names: list[str], subfolder: str | None, location: str) -> str:
     inner = [name.removeprefix(everything) for name in names]
     there = sorted({name.split("/")[0] for name in inner if "/" in name})
     raise UserError(
-        f"data.subfolder={subfolder}: {location} has no images below such a folder; "
+        f"data.subfolder={subfolder}: {location} has no pictures in such a folder; "
         + (f"it has {', '.join(there)}" if there else "it has no subfolders: set it to null")
     )
 

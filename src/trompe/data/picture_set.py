@@ -54,7 +54,7 @@ class Pictures(ImageData):
         return train, validation
 
     def picture_numbers(self, split: str, indices: Tensor) -> Tensor:
-        """Of the squares at `indices` (n,) of a split, the numbers of their pictures (n,)."""
+        """Numbers (n,) of the pictures that the squares at `indices` (n,) of a split come from."""
         return self._split(split)[indices] // self.squares
 
     def spread(self, split: str, count: int) -> Tensor:
@@ -114,7 +114,7 @@ class WholeSquares:
         return Batch(resize(images, self.resolution), labels)
 
     def first(self, split: str, n: int) -> Tensor:
-        """The first n images of a split, uint8 (n, C, R, R), again from the start if fewer.
+        """The first n images of a split, uint8 (n, C, R, R), repeated if fewer.
 
         Raises:
             UserError: if there is no such split, or it is empty.

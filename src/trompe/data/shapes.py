@@ -1,4 +1,4 @@
-"""Procedural pictures with known factors: kind, color, position and size."""
+"""Procedural images with known factors: kind, color, position and size."""
 
 import hashlib
 import math
@@ -23,27 +23,27 @@ COLORS = {
     "black": (20, 20, 20),
 }
 _BACKGROUND = (235, 235, 230)
-# Smallest and largest radius of the circle around a shape, in units of the picture's side.
+# Smallest and largest radius of the circle around a shape, in units of the image's side.
 _RADII = (0.15, 0.35)
 # Drawn this many times larger and then shrunk, for smooth edges.
 _SUPERSAMPLING = 4
-# Raised whenever the same parameters come to give other pictures.
+# Raised whenever the same parameters give other images.
 _VERSION = 1
 
 
 class Shapes(ImageData):
-    """One colored shape a picture, so that modes can be counted.
+    """One colored shape per image, so that modes can be counted.
 
     The label is the mode, ``kind * len(COLORS) + color``; every mode is equally frequent.
 
     Args:
-        size: number of pictures.
+        size: number of images.
         seed: of the set's content; not the experiment's.
-        resolution: side of the pictures in pixels.
+        resolution: side of the images in pixels.
         common: see `ImageData`.
 
     Raises:
-        UserError: if there are no pictures.
+        UserError: if there are no images.
     """
 
     def __init__(self, size: int, seed: int, resolution: int, **common: object) -> None:
@@ -58,12 +58,12 @@ class Shapes(ImageData):
         return ShapesSource(self.size, self.seed, self.decoding.resolution)
 
     def factors(self, index: int) -> dict[str, Any]:
-        """What picture `index` of the whole set shows, see `ShapesSource.factors`."""
+        """What image `index` of the whole set shows, see `ShapesSource.factors`."""
         return self.open_source().factors(index)
 
 
 class ShapesSource(Source):
-    """Picture i is a function of (i, seed, side) alone; see `Shapes`."""
+    """Image i is a function of (i, seed, side) alone; see `Shapes`."""
 
     location = "data=shapes"
 
@@ -78,11 +78,11 @@ class ShapesSource(Source):
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def factors(self, index: int) -> dict[str, Any]:
-        """What picture `index` shows.
+        """What image `index` shows.
 
         Returns:
             ``kind`` and ``color``, by name; ``x``, ``y``, the center, and ``radius``, of the
-            circle around the shape, in units of the picture's side, origin at the top left.
+            circle around the shape, in units of the image's side, origin at the top left.
         """
         kind, color = divmod(index % len(self.class_names), len(COLORS))
         generator = keyed_generator(self._seed, "shapes", index)
@@ -97,7 +97,7 @@ class ShapesSource(Source):
         }
 
     def read(self, index: int) -> Image.Image:
-        """Picture `index`, RGB."""
+        """Image `index`, RGB."""
         factors = self.factors(index)
         side = self._side * _SUPERSAMPLING
         picture = Image.new("RGB", (side, side), _BACKGROUND)

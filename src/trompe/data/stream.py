@@ -10,7 +10,7 @@ from trompe.errors import UserError
 class IndexStream:
     """The infinite stream of shuffled data indices.
 
-    Each data epoch shows every image once, in an order of its own. What stands at a position
+    Each data epoch shows every image once, in an order of its own. The index at a position
     depends on (size, seed, position) alone, so any position can be read at any time.
 
     Args:

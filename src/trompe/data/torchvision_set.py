@@ -14,7 +14,7 @@ from trompe.errors import UserError
 
 
 class TorchvisionSet(ImageData):
-    """A data set of torchvision, downloaded only when asked to.
+    """A data set of torchvision, downloaded only on request.
 
     Args:
         dataset: makes the data set when called with `root` and `download`.

@@ -25,16 +25,16 @@ class UnpairedBatch(NamedTuple):
 
 
 class UnpairedData(TrainingData):
-    """Random crops from two sets of pictures, which are shuffled on their own.
+    """Random crops from two sets of pictures, each shuffled on its own.
 
     Zhu et al. 2017, https://arxiv.org/abs/1703.10593, whose code decodes pictures to squares of
     286 pixels, cuts a random one of 256 from each without resizing it, and mirrors at random.
 
-    Each set is a folder, a zip archive, a picture, a source, or a list of such. Where images are
-    asked for by index, they are whole squares at `resolution`: of side b, the target of the
+    Each set is a folder, a zip archive, a picture, a source, or a list of such. Images by
+    index are whole squares at `resolution`: of side b, the target of the
     direction from a to b, if this object is asked; of either side, if `a` or `b` is.
 
-    Works without a Trainer too: `setup` is called when it was not.
+    Works without a Trainer too: `setup` is called if it has not been.
 
     Args:
         a: pictures of the first kind, or `Pictures` at `source_resolution`, to be used as they are.
@@ -53,7 +53,7 @@ class UnpairedData(TrainingData):
         has_counterparts: whether the validation images of both sides show the same things.
 
     Raises:
-        UserError: if an argument has no meaning.
+        UserError: if an argument is invalid.
     """
 
     batch_type: type = UnpairedBatch
@@ -122,7 +122,7 @@ class UnpairedData(TrainingData):
         return self.b.gather(split, indices)
 
     def pairs(self, split: str, count: int) -> UnpairedBatch:
-        """The first `count` images of each side of a split, again from the start if fewer.
+        """The first `count` images of each side of a split, repeated if fewer.
 
         Where the data have counterparts, the rows of ``"validation"`` correspond, pixel by pixel.
 
@@ -132,7 +132,7 @@ class UnpairedData(TrainingData):
         return UnpairedBatch(self.a.first(split, count), self.b.first(split, count))
 
     def show(self, count: int) -> Tensor:
-        """Training images of both kinds in turn, in an order that is always the same."""
+        """Training images of both kinds in turn, in a fixed order."""
         each = -(-count // 2)
         return torch.stack([show(self.a, each), show(self.b, each)], 1).flatten(0, 1)[:count]
 

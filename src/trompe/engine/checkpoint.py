@@ -32,7 +32,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             with hold_signals(), whole_file(target, "wb") as file:
                 _save(checkpoint, file)
         except CannotWrite as error:
-            kept = "the one before it is kept" if target.exists() else "nothing was left behind"
+            kept = "the previous one is kept" if target.exists() else "nothing was left behind"
             raise UserError(
                 f"cannot write the checkpoint {target}: {error.reason}; {kept}"
             ) from error

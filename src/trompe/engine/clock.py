@@ -6,7 +6,7 @@ from trompe.errors import UserError
 
 
 class Clock:
-    """Images seen so far, and everything that is measured by them.
+    """Images seen so far, and everything measured in them.
 
     A *tick* is a fixed number of images, a whole number of global batches, and one Lightning
     epoch. Metrics, sample grids and checkpoints happen only at the end of a tick. The measure is
@@ -76,5 +76,5 @@ class Clock:
         return {"images": self.images}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue at the image count of a checkpoint."""
+        """Resume at the image count of a checkpoint."""
         self.images = int(state["images"])

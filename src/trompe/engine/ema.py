@@ -13,10 +13,10 @@ class Averaged(nn.Module):
     """A copy of a network that follows it: parameters and floating-point buffers alike.
 
     It is always in evaluation mode and needs no gradients. Buffers (batch-norm statistics) are
-    averaged too, for they must fit the averaged weights.
+    averaged too, because they must fit the averaged weights.
 
     Args:
-        network: is followed; no part of this module.
+        network: the one to follow; not a part of this module.
         half_life_kimg: thousands of images after which half of the average is newer; a number or a
             schedule.
         rampup: early on the half-life is at most this fraction of the images seen, so that the
@@ -42,11 +42,11 @@ class Averaged(nn.Module):
         return self._followed[0]
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """What the averaged network makes of the inputs."""
+        """The averaged network's outputs for the inputs."""
         return self.network(*inputs, **options)
 
     def follow(self, images: int) -> None:
-        """Take the network into its average when `images` have been seen."""
+        """Update the average with the network after `images` have been seen."""
         half_life_kimg = value_at(self.half_life_kimg, images / 1000)
         decay = ema_decay(images - self._images, half_life_kimg, images, self.rampup)
         update_ema(self.network, self.followed, decay)
@@ -61,7 +61,7 @@ class Averaged(nn.Module):
         return torch.tensor(self._images)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Continue at the image count of a checkpoint."""
+        """Resume at the image count of a checkpoint."""
         self._images = int(state)
 
 

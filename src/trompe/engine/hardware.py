@@ -16,7 +16,7 @@ _MALLOC_OPTIONS = {_M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 << 20, _M_MMAP_M
 
 
 def cpu_name() -> str:
-    """The processor's name as the system tells it."""
+    """The processor's name as the system reports it."""
     for line in _cpu_info():
         if line.lower().startswith("model name"):
             return line.split(":", 1)[1].strip()
@@ -52,10 +52,10 @@ def resolve_trainer(trainer: dict[str, Any]) -> dict[str, Any]:
     gpus = torch.cuda.device_count()
     resolved["accelerator"] = device_type(resolved["accelerator"])
     if resolved["accelerator"] not in ("cpu", "gpu", "cuda"):
-        raise UserError(f"trainer.accelerator={resolved['accelerator']} is none of auto, cpu, gpu")
+        raise UserError(f"trainer.accelerator={resolved['accelerator']} must be auto, cpu or gpu")
     on_gpu = resolved["accelerator"] != "cpu"
     if on_gpu and not gpus:
-        raise UserError("a GPU is asked for and this machine has none: set trainer=cpu")
+        raise UserError("the config asks for a GPU, but this machine has none: set trainer=cpu")
     if resolved["devices"] == "auto":
         resolved["devices"] = gpus if on_gpu else 1
     count = resolved["devices"]
@@ -70,18 +70,18 @@ def resolve_trainer(trainer: dict[str, Any]) -> dict[str, Any]:
 
 
 def device_type(accelerator: str) -> str:
-    """What `auto` is on this machine, ``gpu`` or ``cpu``; anything else as it is."""
+    """What `auto` is on this machine, ``gpu`` or ``cpu``; anything else is unchanged."""
     if accelerator == "auto":
         return "gpu" if torch.cuda.device_count() else "cpu"
     return accelerator
 
 
 def keep_freed_memory() -> None:
-    """Have glibc's allocator keep what is freed, rather than give it back to the system.
+    """Have glibc's allocator keep freed memory instead of returning it to the system.
 
     A training step on the CPU frees and asks for the same hundreds of MiB again and again. Fresh
     pages cost 0.7 to 6 microseconds each, which on a virtual machine is 5 to 10 % of a step.
-    Elsewhere than on glibc this does nothing.
+    Without glibc this does nothing.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -91,7 +91,7 @@ def keep_freed_memory() -> None:
 
 
 def process_rank() -> int:
-    """This process's global rank by its environment (torchrun, SLURM or Lightning's launcher)."""
+    """This process's global rank from its environment (torchrun, SLURM or Lightning's launcher)."""
     for variable in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
         if variable in os.environ:
             return int(os.environ[variable])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-_held: list[int] | None = None  # the signals that came inside `hold_signals`
+_held: list[int] | None = None  # the signals that arrived inside `hold_signals`
 
 
 def interrupt(signum: int, frame: FrameType | None) -> None:
@@ -20,7 +20,7 @@ def interrupt(signum: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def hold_signals() -> Iterator[None]:
-    """Let a short piece of work finish first: a signal that comes inside takes effect at its end.
+    """Let a short piece of work finish first: a signal that arrives inside takes effect at its end.
 
     Writing a checkpoint needs it: torch's zip writer turns a `KeyboardInterrupt` in the middle
     into a `RuntimeError`, which reads like a full disk.

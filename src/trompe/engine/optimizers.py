@@ -20,9 +20,9 @@ def make_optimizer(
     clip_norm: float | None = None,
     **settings: Any,
 ) -> Optimizer:
-    """An optimizer that, right before each step, takes its settings from schedules and clips.
+    """An optimizer that follows schedules and clips gradients right before each step.
 
-    By then the gradients are averaged over processes, so all of them clip alike.
+    By then gradients are averaged over processes, so all processes clip alike.
 
     Args:
         make: the optimizer's class, or a `functools.partial` of it with settings.

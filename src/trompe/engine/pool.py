@@ -1,7 +1,7 @@
 """A pool of earlier images for the discriminator: Shrivastava et al. 2017, sec. 2.3.
 
 As in CycleGAN (Zhu et al. 2017, sec. 4): until it is full, every image is kept and returned; after
-that it is, each with probability 1/2, either returned, or put in the place of a random one that is
+that it is, with probability 1/2 each, either returned, or put in the place of a random one that is
 returned instead.
 """
 

@@ -1,7 +1,7 @@
 """Randomness as a function of (seed, purpose, images seen), never as a state.
 
 A run that is killed and resumed, or spread over more processes, draws the same numbers because
-nothing that was drawn before matters. Everything random in training comes from `keyed_generator`.
+no earlier draw matters. Everything random in training comes from `keyed_generator`.
 """
 
 import hashlib
@@ -51,10 +51,10 @@ class Draws:
         batch_size: images in the global batch.
         share: this process's share of it.
         device: where the numbers are drawn.
-        part: which of the share's parts these are the numbers of; None: of all of them.
+        part: the part of the share that these numbers are for; None: all parts.
 
     Attributes:
-        kept: what one step of a batch leaves to a later one, by any names.
+        kept: what one step of a batch leaves for a later one, under any names.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Draws:
         self._count = 0
 
     def part(self, number: int) -> "Draws":
-        """The numbers of one of the parts in which the batch is worked on."""
+        """The numbers for one of the parts that the batch is processed in."""
         return Draws(*self._key, part=number)
 
     def normal(self, name: str, *shape: int) -> Tensor:
@@ -101,7 +101,7 @@ class Draws:
 
     @contextmanager
     def named(self, purpose: str) -> Iterator[None]:
-        """Within it layers draw for that purpose: the same purpose, the same numbers."""
+        """Inside this context, layers draw for that purpose: same purpose, same numbers."""
         before = self._scope, self._count
         self._scope, self._count = purpose, 0
         try:
@@ -125,7 +125,7 @@ _current: ContextVar[Draws | None] = ContextVar("draws", default=None)
 
 @contextmanager
 def drawing(draws: Draws) -> Iterator[None]:
-    """Within it layers that need random numbers take them from `draws`."""
+    """Inside this context, layers that need random numbers take them from `draws`."""
     token = _current.set(draws)
     try:
         yield

@@ -1,8 +1,8 @@
 """Numbers that change with the images seen.
 
 Wherever a config takes a learning rate, a beta, a weight or a half-life, it takes a number or one
-of these (config group `schedule`). They are functions of kimg alone, so a resumed run goes on as
-the uninterrupted one.
+of these (config group `schedule`). They are functions of kimg alone, so a resumed run goes on like
+an uninterrupted one.
 """
 
 import math
@@ -38,7 +38,7 @@ def values_at(value: Any, kimg: float) -> Any:
 
 
 def varies(value: Any) -> bool:
-    """Whether there is a schedule in it."""
+    """Whether it contains a schedule."""
     if isinstance(value, dict):
         return any(map(varies, value.values()))
     if isinstance(value, list | tuple):
@@ -47,7 +47,7 @@ def varies(value: Any) -> bool:
 
 
 class Constant(Schedule):
-    """The same number always.
+    """Always the same number.
 
     Args:
         value: the number.
@@ -68,10 +68,10 @@ class Linear(Schedule):
         start: the number at first.
         end: the number at last.
         begin_kimg: thousands of images after which it begins to change.
-        end_kimg: thousands of images after which it changes no more.
+        end_kimg: thousands of images after which it no longer changes.
 
     Raises:
-        UserError: if one of them is no number, or it would end before it begins.
+        UserError: if one of them is not a number, or it would end before it begins.
     """
 
     def __init__(self, start: float, end: float, begin_kimg: float, end_kimg: float) -> None:
@@ -80,7 +80,7 @@ class Linear(Schedule):
         self.end_kimg = _finite("end_kimg", end_kimg)
         if end_kimg < begin_kimg:
             raise UserError(
-                f"schedule: end_kimg={end_kimg} is before begin_kimg={begin_kimg}: exchange them"
+                f"schedule: end_kimg={end_kimg} is before begin_kimg={begin_kimg}: swap them"
             )
 
     def at(self, kimg: float) -> float:
@@ -95,14 +95,14 @@ class Linear(Schedule):
 
 
 class Cosine(Linear):
-    """The same along half a cosine (Loshchilov and Hutter 2017, SGDR, eq. 5, without restarts)."""
+    """`Linear`, along half a cosine (Loshchilov and Hutter 2017, SGDR, eq. 5, without restarts)."""
 
     def _progress(self, kimg: float) -> float:
         return 0.5 - 0.5 * math.cos(math.pi * super()._progress(kimg))
 
 
 class WarmUp(Schedule):
-    """Another number, multiplied by what rises linearly to 1 (Goyal et al. 2017, sec. 2.2).
+    """Another number, times a factor that rises linearly to 1 (Goyal et al. 2017, sec. 2.2).
 
     Args:
         then: the number or schedule that is approached.
@@ -110,7 +110,7 @@ class WarmUp(Schedule):
         factor: of it at the beginning.
 
     Raises:
-        UserError: if `kimg` is not above 0, or `factor` is no number.
+        UserError: if `kimg` is not above 0, or `factor` is not a number.
     """
 
     def __init__(self, then: Number, kimg: float, factor: float = 0.0) -> None:

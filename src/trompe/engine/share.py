@@ -20,13 +20,13 @@ class Share:
     """Which rows of a global batch this process has.
 
     The rows of all processes, in order of their rank, make up the global batch, so that results do
-    not depend on how many processes there are. A batch may be worked on in parts, one after the
+    not depend on how many processes there are. A batch may be processed in parts, one after the
     other (gradient accumulation): then each part is divided over the processes.
 
     Args:
         rank: number of this process, from 0.
         world_size: number of processes.
-        parts: in which a batch is worked on.
+        parts: number of parts that a batch is processed in.
     """
 
     rank: int = 0
@@ -40,7 +40,7 @@ class Share:
             UserError: if the batch cannot be divided equally.
         """
         if count % (self.world_size * self.parts):
-            times = f", each in {self.parts} parts" if self.parts > 1 else ""
+            times = f" times {self.parts} parts" if self.parts > 1 else ""
             raise UserError(
                 f"batch_size={count} must be divisible by the {self.world_size} processes{times}"
             )
@@ -51,7 +51,7 @@ class Share:
         return grouped[:, self.rank].flatten()
 
     def deal(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Every so many of the items, dealt one by one: some processes may get one less."""
+        """This process's items, dealt in turn: some processes may get one fewer."""
         return items[self.rank :: self.world_size]
 
     def mean(self, values: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def level_batch_norms(module: nn.Module, share: Share) -> None:
 
 
 def check_alike(module: nn.Module, share: Share) -> None:
-    """Refuse state that differs between processes: a checkpoint holds that of one. Collective.
+    """Refuse state that differs between processes: a checkpoint holds only one. Collective.
 
     Raises:
         UserError: naming the first such parameter or buffer.
@@ -99,8 +99,8 @@ def check_alike(module: nn.Module, share: Share) -> None:
     for name, differs in zip(state, differing.any(0).tolist(), strict=True):
         if differs:
             raise UserError(
-                f"{name} differs between processes, and a checkpoint keeps one: let it depend on "
-                "the whole global batch (share.mean of a number, share.gather of rows)"
+                f"{name} differs between processes, but a checkpoint holds one: compute it from "
+                "the whole global batch (share.mean for a number, share.gather for rows)"
             )
 
 

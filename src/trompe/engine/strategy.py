@@ -48,9 +48,9 @@ class FlatDDPStrategy(DDPStrategy):
         return super().optimizer_step(optimizer, closure, model, **kwargs)
 
     def on_exception(self, exception: BaseException) -> None:
-        """Let rank 0, which records it, know the first error of another process.
+        """Tell rank 0, which records it, the first error of another process.
 
-        Rank 0 itself only sees that a connection was closed; the cause is added to that as a note.
+        Rank 0 itself sees only a closed connection; the cause is added to that error as a note.
         """
         super().on_exception(exception)
         if isinstance(exception, KeyboardInterrupt) or not torch.distributed.is_initialized():

@@ -10,7 +10,7 @@ from trompe.engine.share import Share
 
 
 class Read(NamedTuple):
-    """What one tick's numbers came to.
+    """One tick's results.
 
     `means` over the tick and all processes; `histograms`, the last values of some of them, on the
     host; `bad_images`, the image count at which a value was first not finite, else None.

@@ -20,7 +20,7 @@ class CSVFile(Tracker):
         self._columns = ["kimg"]
         self._rows: list[dict[str, str]] = []
         if self.path.exists():
-            # A killed writer may leave half a line, which has no newline.
+            # A killed writer may leave half a line, without a newline.
             whole = self.path.read_text(encoding="utf-8").rpartition("\n")[0]
             reader = csv.DictReader(io.StringIO(whole))
             self._columns = list(reader.fieldnames or self._columns)

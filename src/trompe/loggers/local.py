@@ -35,8 +35,8 @@ def _trackio(store: Path) -> ModuleType:
 class Local(Tracker):
     """Shows the run in Trackio: ``TRACKIO_DIR=<store> trackio show``.
 
-    Records go to a sqlite file by a background thread, every half second, so a killed run leaves
-    a readable store. Trackio knows whole steps only: the step is kimg, rounded, and the exact
+    A background thread writes records to a sqlite file every half second, so a killed run leaves
+    a readable store. Trackio takes only whole steps: the step is kimg, rounded, and the exact
     value is the scalar ``kimg``, which its dashboard can take as horizontal axis (``x_axis=kimg``
     in the address).
 
@@ -104,6 +104,6 @@ class Local(Tracker):
 
 
 class LocalIfInstalled(Local):
-    """The default: as `Local`, and a run goes on without it where Trackio is not installed."""
+    """The default: `Local`, but a run goes on without it where Trackio is not installed."""
 
     is_required = False

@@ -12,7 +12,7 @@ from trompe.loggers.tracker import Tracker
 class TensorBoard(Tracker):
     """Writes event files into ``tensorboard/`` of the run folder; the step axis is kimg, rounded.
 
-    TensorBoard knows whole steps only, so ticks shorter than 1 kimg share a step; the exact value
+    TensorBoard takes only whole steps, so ticks shorter than 1 kimg share a step; the exact value
     is the scalar ``kimg``. On resuming, TensorBoard is told to forget the steps after the resume
     point.
     """
@@ -52,7 +52,7 @@ class TensorBoard(Tracker):
             min=limits[0],
             max=limits[-1],
             num=int(weights.sum()),
-            # The values themselves are gone: moments are those of the bins' centers.
+            # The values themselves are gone: moments come from the bins' centers.
             sum=float(weights @ centers),
             sum_squares=float(weights @ centers**2),
             bucket_limits=limits[1:].tolist(),

@@ -30,7 +30,7 @@ class Tracker(Logger):
 
     Attributes:
         module: what must be installed for it, if anything.
-        is_required: whether a run is refused where that is missing; else it goes on without.
+        is_required: whether a run is refused where that is missing; else it goes on without it.
     """
 
     module: ClassVar[str | None] = None
@@ -66,14 +66,14 @@ class Tracker(Logger):
 
     @property
     def tracker_id(self) -> str | None:
-        """What to pass as `run_id` to continue this run; None if its folder says it all.
+        """What to pass as `run_id` to resume this run; None if its folder is enough.
 
         A backend that gives out the id itself has one from `log_config` on.
         """
         return self.run_id
 
     def resume_at(self, kimg: float) -> None:
-        """Training continues at `kimg`: what an earlier session logged beyond it is void.
+        """Training resumes at `kimg`: what an earlier session logged beyond it is void.
 
         To be called before the first log. Backends that cannot forget keep the voided points,
         which the resumed run repeats.
@@ -127,14 +127,14 @@ class Tracker(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Lightning's entry: a record that must hold its own ``kimg``; `step` is not used.
 
-        Lightning's step counts optimizer steps, which is no honest clock (it advances twice a
+        Lightning's step counts optimizer steps, which is not an honest clock (it advances twice a
         batch), so a record without ``kimg`` is dropped with one warning.
         """
         if "kimg" in metrics:
             self.log_record(metrics, metrics["kimg"])
         elif metrics and not self._has_warned:
             self._has_warned = True
-            rank_zero_warn(f"not shown in trackers, for want of a `kimg`: {', '.join(metrics)}")
+            rank_zero_warn(f"not shown in trackers, since `kimg` is missing: {', '.join(metrics)}")
 
     def log_hyperparams(
         self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
@@ -149,7 +149,7 @@ class Tracker(Logger):
 
     @abstractmethod
     def _open(self) -> None:
-        """Open the backend, showing `config`, continuing `run_id` and voiding `resume_kimg`."""
+        """Open the backend, showing `config`, resuming `run_id` and voiding `resume_kimg`."""
 
     @abstractmethod
     def _close(self, status: str) -> None:

@@ -1,4 +1,4 @@
-"""A run in Weights & Biases, online or as files to be synchronized later."""
+"""A run in Weights & Biases, online or as files to upload later."""
 
 from pathlib import Path
 from typing import Literal

@@ -20,7 +20,7 @@ def discriminator_minimax(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_minimax(fake: Tensor) -> Tensor:
-    """E[log(1 - D(G(z)))] (Goodfellow et al. 2014, eq. 1): saturates while D is sure."""
+    """E[log(1 - D(G(z)))] (Goodfellow et al. 2014, eq. 1): saturates while D is confident."""
     return -softplus(fake.float()).mean()
 
 

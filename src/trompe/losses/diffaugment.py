@@ -18,7 +18,7 @@ DRAWS = 3  # random numbers per image that every transform is given
 
 
 class Augment(nn.Module):
-    """Augmentation of everything a discriminator sees; none, unless a subclass does some.
+    """Augmentation of everything a discriminator sees; none, unless a subclass adds it.
 
     Attributes:
         draws: random numbers needed for each image; 0 if nothing is augmented.
@@ -33,7 +33,7 @@ class Augment(nn.Module):
     def observe(self, real_logits: Tensor, share: Share) -> None:
         """Look at the logits of augmented real images, and adapt.
 
-        What is kept of them must be the same on all processes: `share.mean`. It belongs in a
+        What it keeps of them must be the same on all processes: `share.mean`. It belongs in a
         buffer, so that a checkpoint holds it.
 
         Args:
@@ -100,7 +100,7 @@ def cutout(images: Tensor, uniform: Tensor, ratio: float = 0.5) -> Tensor:
     """Set a rectangle of `ratio` of each side, centered anywhere in the image, to zero.
 
     The first two columns of uniform (N, 2 or more) place the center down and right; what lies
-    beyond the border is lost, so that less is cut there.
+    beyond the border is lost, so less is cut there.
     """
     height, width = images.shape[-2:]
     rows = _span(uniform[:, 0], height, ratio)

@@ -17,8 +17,8 @@ Penalty = Callable[[Generator, Tensor, Tensor, Tensor], Tensor]
 def mode_seeking(generator: Generator, latents: Tensor, fake: Tensor, uniform: Tensor) -> Tensor:
     """E[|z1 - z2| / |G(z1) - G(z2)|] over neighbors in the batch, in means of absolute values.
 
-    Large where unlike latents give like images (Mao et al. 2019, https://arxiv.org/abs/1903.05628,
-    eq. 2, turned over as in the authors' code). An image without a neighbor is left out.
+    Large where different latents give similar images (Mao et al. 2019, https://arxiv.org/abs/1903.05628,
+    eq. 2, inverted as in the authors' code). An image without a neighbor is left out.
     """
     even = len(latents) // 2 * 2
     images, z = fake[:even].float().flatten(1), latents[:even].float().flatten(1)

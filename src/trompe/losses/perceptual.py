@@ -1,9 +1,9 @@
-"""Perceptual losses: what two pictures share in the features of a network, as pure functions.
+"""Perceptual losses: what two images share in the features of a network, as pure functions.
 
 Feature maps are (N, C, H, W), as the layers of a `PerceptualNetwork`. A loss comes in three parts:
 what is taken from features (`gram_matrix`, `channel_statistics`, `self_similarity`), which may be
 kept for a target that stays; the `…_distance` of two of these; and the `…_loss` of two feature
-maps, which joins them. All are differentiable, computed in float32 also under autocast, and the
+maps, which joins them. All are differentiable, computed in float32 even under autocast, and the
 distances and losses are scalars: means over the batch. A target may have batch size 1 and then
 stands for all.
 """
@@ -146,7 +146,7 @@ def content_loss(features: Tensor, content: Tensor) -> Tensor:
 def self_similarity(features: Tensor) -> Tensor:
     """Cosine similarity of every position with every other: (N, C, H, W) -> (N, H W, H W).
 
-    What is left of a picture's structure when its colors and textures change (Kolkin et al. 2019,
+    What remains of an image's structure when its colors and textures change (Kolkin et al. 2019,
     sec. 2.3). Positions without any activation have similarity 0. The memory grows with
     (H W)^2: pool larger maps first; for k x k patches, `pixel_unshuffle(features, k)`.
 
@@ -210,7 +210,7 @@ def _maps(features: Tensor) -> Tensor:
 
 def _relative_distances(similarity: Tensor) -> Tensor:
     distance = 1 - similarity.float()
-    # A constant picture has no distances: rounding must not be blown up to relative ones.
+    # A constant image has no distances: rounding must not be blown up to relative ones.
     return distance / distance.sum(1, keepdim=True).clamp_min(1e-4 * distance.shape[1])
 
 

@@ -1,4 +1,4 @@
-"""Penalties of one network with their weights, some of them taken now and then only."""
+"""Penalties of one network with their weights, some taken only now and then."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,8 +16,8 @@ class Penalties(nn.Module):
     Args:
         load: gives the function of a name, of (network, first, second, uniform).
         weights: a number or a schedule for each name; or ``{weight, penalty}``, where the penalty
-            is a function of the same signature, or a module if it keeps a state. 0 leaves one out.
-        every: of some names, between how many batches it is taken once, with its weight times that
+            is a function of the same signature, or a module if it has state. 0 leaves one out.
+        every: for some names, the number of batches between two, with the weight times that
             number (Karras et al. 2020, StyleGAN2, sec. 3.1).
 
     Raises:
@@ -64,8 +64,8 @@ class Penalties(nn.Module):
 
         Args:
             names: of a phase: the penalties among them are taken.
-            value: of a weight, now.
-            track: told each penalty, unweighted.
+            value: gives a weight's value now.
+            track: receives each penalty, unweighted.
             arguments: of the penalties: the network and two tensors of a row for each image.
             draws: of this batch.
         """
@@ -79,7 +79,7 @@ class Penalties(nn.Module):
 
 
 def check_every(every: Mapping[str, int], *families: Mapping[str, Any]) -> None:
-    """Refuse an interval of what is no penalty.
+    """Refuse an interval for anything but a penalty.
 
     Raises:
         UserError: naming those that are.
@@ -88,5 +88,5 @@ def check_every(every: Mapping[str, int], *families: Mapping[str, Any]) -> None:
     for name in every:
         if name not in known:
             raise UserError(
-                f"model.penalty_every.{name} is no penalty: choose one of {', '.join(known)}"
+                f"model.penalty_every.{name} is not a penalty: choose one of {', '.join(known)}"
             )

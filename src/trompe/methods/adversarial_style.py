@@ -33,7 +33,7 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         weights: of the generator's losses: content, gram, statistics, adversarial, identity,
             pooled, total_variation.
         warmup_kimg: thousands of images before the discriminator enters.
-        identity_every: one pair in so many of a batch is a picture in its own style.
+        identity_every: one pair in this many of a batch is an image in its own style.
         common: see `Adversarial`.
 
     Raises:
@@ -60,8 +60,8 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         self.perception = perception
         if self.loss.pairs_real:
             raise UserError(
-                f"model.loss={common['loss']} compares images in pairs, and there are none here: "
-                "choose another"
+                f"model.loss={common['loss']} compares images in pairs, but there are none here: "
+                "choose another loss"
             )
         self.weights = dict(weights)
         self.warmup_kimg = warmup_kimg
@@ -116,9 +116,9 @@ class AdversarialStyle(StyleTransfer, Adversarial):
     def negatives(
         self, content: Tensor, style: Tensor, fake: Tensor, own: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Paintings of other styles, and photographs; G's pictures where these would be real."""
+        """Paintings of other styles, and photographs; G's images where these would be real."""
         rows = torch.arange(len(style), device=style.device)
-        # Neighbors change places, so that any division among processes gives the same.
+        # Neighbors change places, so that any division among processes gives the same result.
         swapped = (rows ^ 1).clamp(max=len(style) - 1)
         same = (own | own[swapped] | (swapped == rows))[:, None, None, None]
         return (

@@ -18,18 +18,18 @@ from trompe.methods.style import StyleTransfer
 
 
 class AST(StyleTransfer, Adversarial):
-    """An encoder and decoder against a discriminator that knows all of one artist's pictures.
+    """An encoder and decoder against a discriminator that sees all of one artist's pictures.
 
-    No pretrained network: content is what the encoder itself sees (sec. 3.2). The style pictures of
-    the data are the one style, together.
+    No pretrained network: content is what the encoder itself sees (sec. 3.2). All the data's
+    style pictures together are the one style.
 
     Args:
         generator: has `encode` and `decode`.
         discriminator: images to a list of logits, one tensor for each of its predictions.
         weights: of the generator's losses: content, pooled, adversarial.
-        target_success: share of pictures that the discriminator should get right; below it, it is
-            trained, and otherwise the generator.
-        success_memory: how much of the running share each batch leaves as it is.
+        target_success: share of images that the discriminator should get right; below it, the
+            discriminator is trained, otherwise the generator.
+        success_memory: fraction of the running share that each batch keeps.
         common: see `Adversarial`.
     """
 
@@ -54,8 +54,8 @@ class AST(StyleTransfer, Adversarial):
     def phase(self) -> str:
         """A step of the discriminator if it is too often wrong, else one of the generator.
 
-        The one phase that is not told by the clock alone: the authors' rule looks at the batch
-        before, so the host waits for one number a batch.
+        The one phase that the clock alone does not decide: the authors' rule looks at the previous
+        batch, so the host waits for one number a batch.
         """
         return "d" if self.success < self.target_success else "g"
 
@@ -97,7 +97,7 @@ class AST(StyleTransfer, Adversarial):
                 self.step("g", loss)
 
     def remember(self, right: Tensor, draws: Draws) -> None:
-        """Take into the running share which pictures the discriminator got right, everywhere."""
+        """Update the running share with the images that the discriminator got right, everywhere."""
         share = draws.share.mean(right.float().mean())
         self.success.lerp_(share, 1 - self.success_memory)
         self.track("success", self.success)

@@ -1,6 +1,6 @@
 """What a trained method can do. Commands and metrics ask for these, never for a class or a name.
 
-Inputs and outputs are named tuples of tensors, of one row for each image.
+Inputs and outputs are named tuples of tensors, with one row for each image.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ from trompe.errors import UserError
 from trompe.images import to_uint8
 
 Rows = TypeVar("Rows", bound=tuple[Any, ...])
-# The values that an option may have; no values: any.
+# The values that an option may take; empty: any.
 Options = Mapping[str, Sequence[Any]]
 
 _AT_ONCE = 64  # images of a sample grid that are made at once
@@ -34,11 +34,11 @@ class Latents(NamedTuple):
 
 
 class Generates(ABC):
-    """Makes images that can be measured and looked at, again and again while it trains.
+    """Makes images that can be measured and shown, again and again during training.
 
     Attributes:
         inputs_type: the named tuple that images are made from.
-        outputs_type: the named tuple that is made of them; its first field is `images`.
+        outputs_type: the named tuple made from them; its first field is `images`.
     """
 
     inputs_type: type
@@ -68,7 +68,7 @@ class FromLatents(Generates):
 
     Attributes:
         latent_shape: of one image's latent.
-        options: what `sample` can be told, and the values of it.
+        options: keyword arguments of `sample`, with their allowed values.
     """
 
     inputs_type = Latents
@@ -102,9 +102,9 @@ class FromPictures(ABC):
     """Makes pictures from pictures, of any size: `trompe stylize`.
 
     Attributes:
-        takes_style: whether any style can be asked for; otherwise there is one, or none.
+        takes_style: whether it takes any style; otherwise there is one, or none.
         multiple: the sides that `render` takes are multiples of it.
-        options: what `render` can be told, and the values of it.
+        options: keyword arguments of `render`, with their allowed values.
     """
 
     takes_style: bool = False
@@ -112,7 +112,7 @@ class FromPictures(ABC):
     options: ClassVar[Options] = {}
 
     def describe(self, style: Tensor) -> Tensor:
-        """A style (1, S), of which weighted means are styles too, from its picture.
+        """A style (1, S) from its picture; weighted means of styles are styles too.
 
         Raises:
             NotImplementedError: if it takes no style.
@@ -128,7 +128,7 @@ class FromPictures(ABC):
         tile: int | None = None,
         **options: Any,
     ) -> Tensor:
-        """The picture (1, 3, H, W) in [-1, 1] of a picture likewise.
+        """The picture (1, 3, H, W) in [-1, 1] made from a picture of that form.
 
         Args:
             picture: its sides are multiples of `multiple`.
@@ -165,29 +165,31 @@ def usage(method: Any, run: object) -> str | None:
 
 
 def require(method: Any, command: str, where: object) -> None:
-    """Refuse a method that a command has no use for.
+    """Refuse a method that a command cannot use.
 
     Raises:
-        UserError: naming the command that has.
+        UserError: naming the command that can.
     """
     if isinstance(method, COMMANDS[command]):
         return
     other = command_for(method)
     instead = f"use trompe {other}" if other else "no command makes pictures with it"
-    raise UserError(f"trompe {command} has no use for the model of {where}: {instead}")
+    raise UserError(f"trompe {command} does not work with the model of {where}: {instead}")
 
 
 def check_options(given: Mapping[str, Any], method: Any, where: object) -> dict[str, Any]:
     """The options that were given a value.
 
     Raises:
-        UserError: if the method has no such option, or the value is none of its values.
+        UserError: if the method has no such option, or does not allow the value.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, value in chosen.items():
         if name not in method.options:
             known = ", ".join(method.options) or "none"
-            raise UserError(f"{name}={value} means nothing to the model of {where}: it has {known}")
+            raise UserError(
+                f"{name}={value}: the model of {where} has no such option; it has {known}"
+            )
         values = method.options[name]
         if values and value not in values:
             raise UserError(f"{name}={value} must be one of {', '.join(map(str, values))}")

@@ -46,7 +46,7 @@ class CycleGAN(Method, Generates, FromPictures):
         discriminator: makes a discriminator, from images to logits of their patches.
         loss: name of a pair of functions in `trompe.losses.adversarial`, or a dotted path.
         weights: of the generators' losses: adversarial, cycle, identity.
-        pool_size: earlier images among which the discriminators are shown some (sec. 4).
+        pool_size: earlier images kept, some of which the discriminators see again (sec. 4).
         resolution: side of the images, pixels.
         channels: of the images.
         optimizer: makes an optimizer from parameters and `lr`.

@@ -23,7 +23,7 @@ from trompe.methods.method import frozen
 class GAN(Adversarial, FromLatents):
     """A generator G and a discriminator D trained against each other (Goodfellow et al. 2014).
 
-    DCGAN, LSGAN, WGAN-GP, SNGAN, R3GAN and the rest are this class with other parts.
+    DCGAN, LSGAN, WGAN-GP, SNGAN, R3GAN and the rest are this class with different parts.
 
     Args:
         generator: latents (N, latent_dim) to images (N, C, H, W) in [-1, 1].
@@ -31,8 +31,8 @@ class GAN(Adversarial, FromLatents):
         penalties: weights of the discriminator's penalties, functions of
             `trompe.losses.penalties`; numbers or schedules, 0 leaves one out.
         generator_penalties: the same of the generator, `trompe.losses.generator_penalties`.
-        penalty_every: a penalty by its name is taken every so many batches only, times that number
-            (Karras et al. 2020, StyleGAN2, sec. 3.1, lazy regularization); 1 where it says nothing.
+        penalty_every: by name, take a penalty only once in this many batches, times that number
+            (Karras et al. 2020, StyleGAN2, sec. 3.1, lazy regularization); 1 by default.
         augment: differentiable augmentation of everything the discriminator sees.
         discriminator_steps: discriminator steps per generator step.
         common: see `Adversarial`.
@@ -111,7 +111,7 @@ class GAN(Adversarial, FromLatents):
         return self.loss.generator(real=real_logits, fake=fake_logits)
 
     def discriminate(self, images: Tensor, purpose: str, draws: Draws) -> Tensor:
-        """Logits (N,) of augmented images; one purpose augments alike within a batch."""
+        """Logits (N,) of augmented images; within a batch, one purpose means one augmentation."""
         if self.augment.draws:
             images = self.augment(images, draws.uniform(purpose, self.augment.draws))
         with draws.named(purpose):

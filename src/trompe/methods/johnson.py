@@ -19,12 +19,12 @@ from trompe.networks.perceptual_network import PerceptualNetwork
 
 
 class Johnson(StyleTransfer):
-    """A transformer network trained for one style picture by perceptual losses alone (sec. 3).
+    """A transformer network trained for one style picture with perceptual losses alone (sec. 3).
 
     The style picture is the middle of one of the training styles, and is kept in the checkpoint.
 
     Args:
-        generator: from contents and its own parameters to pictures.
+        generator: from contents and its own parameters to images.
         perceptual: the network in whose features content and style are compared.
         weights: of the losses: content, gram, statistics, total_variation.
         style_index: which of the training style pictures.
@@ -67,7 +67,7 @@ class Johnson(StyleTransfer):
         """Take the style picture from the data.
 
         Raises:
-            UserError: if there are not so many.
+            UserError: if there are not that many.
         """
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         pictures = data.style.split_size("train") // data.style.squares

@@ -22,14 +22,14 @@ from trompe.errors import check_count
 class Method(pl.LightningModule):
     """Base of all methods: it trains, and nothing else.
 
-    A subclass adds networks, `configure_optimizers`, `phase` and `update`. What a trained method
-    can do is said by the capabilities that it also inherits, see `trompe.methods.capabilities`.
+    A subclass adds networks, `configure_optimizers`, `phase` and `update`. The capabilities that
+    it also inherits say what a trained method can do, see `trompe.methods.capabilities`.
 
     Args:
         clock: the image clock of this run.
         seed: the experiment's seed.
         gradient_clip_norm: largest norm of an optimizer's gradients together; None clips nothing.
-        accumulate: parts in which a global batch is worked on, one after the other, to save memory.
+        accumulate: parts that a global batch is processed in, one after the other, to save memory.
             The batch and the random numbers are the same, and there is one step for all parts.
 
     Attributes:
@@ -91,7 +91,7 @@ class Method(pl.LightningModule):
         return Draws(self.seed, self.clock.images, self.clock.batch_size, self.share, self.device)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        """One global batch: its update, the averages of the networks that stepped, the clock."""
+        """One global batch: the update, the averages of the networks that stepped, the clock."""
         phase = self.phase()
         draws = self.draws(phase)
         if self.accumulate == 1:
@@ -129,7 +129,7 @@ class Method(pl.LightningModule):
         if self._part == self.accumulate - 1:
             optimizer.step()
             self._stepped.add(name)
-        # Autocast keeps casts of weights; what it kept of the stepped weights is now stale.
+        # Autocast caches casts of weights; those of the stepped weights are now stale.
         torch.clear_autocast_cache()
 
     def make_optimizer(
@@ -160,7 +160,7 @@ class Method(pl.LightningModule):
         self.means.add_values(name, values, self.clock.images)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed the global generator too, so that layers which draw from it resume exactly."""
+        """Seed the global generator too, so that layers that draw from it resume exactly."""
         seed = keyed_seed(self.seed, f"layers/{self.share.rank}", self.clock.images)
         # Not torch.manual_seed: it visits every kind of device and takes milliseconds.
         if self.device.type == "cpu":
@@ -171,14 +171,14 @@ class Method(pl.LightningModule):
             self._state_before = self._generator_state()
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Say so if many processes do not compute what one would."""
+        """Warn if results depend on the number of processes."""
         before, self._state_before = self._state_before, None
         if before is None or self.share.world_size == 1:
             return
         if not torch.equal(before, self._generator_state()):
             rank_zero_warn(
-                "a network draws from torch's global generator, so that results depend on the "
-                "number of processes: use noise_like or Dropout of trompe.networks.noise"
+                "a network draws from torch's global generator, so results depend on the "
+                "number of processes: use noise_like or Dropout from trompe.networks.noise"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -186,11 +186,11 @@ class Method(pl.LightningModule):
         checkpoint["clock"] = self.clock.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Continue at the checkpoint's image count."""
+        """Resume at the checkpoint's image count."""
         self.clock.load_state_dict(checkpoint["clock"])
 
     def _follow(self) -> None:
-        """Bring every average up to date of which a weight was stepped."""
+        """Update every average whose network was stepped."""
         if self._averages is None:
             self._averages = [
                 (m, self._steppers(m)) for m in self.modules() if isinstance(m, Averaged)
@@ -222,7 +222,7 @@ class Method(pl.LightningModule):
 
 
 class frozen:
-    """Within it the network's parameters need no gradients, so none are computed for them."""
+    """Inside this context the network's parameters need no gradients, so none are computed."""
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network

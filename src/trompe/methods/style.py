@@ -25,7 +25,7 @@ from trompe.methods.method import Method
 from trompe.networks.perceptual_network import PerceptualNetwork
 from trompe.networks.tiling import Tiled
 
-# Pictures are moved by fewer pixels than this before they are compared: the stride of b8e is 16.
+# Images are shifted by fewer pixels than this before they are compared: the stride of b8e is 16.
 _SHIFTS = 8
 
 
@@ -37,10 +37,10 @@ class StyleInputs(NamedTuple):
 
 
 class StyleTransfer(Method, Generates, FromPictures):
-    """Base of the methods that make a picture with the content of one and the style of another.
+    """Base of the methods that combine the content of one picture with the style of another.
 
-    A subclass has `generator_ema`, from contents and a style's parameters to pictures, and says in
-    `parameters_of` how these come from the style's picture.
+    A subclass has `generator_ema`, from contents and a style's parameters to images, and derives
+    these parameters from the style's picture in `parameters_of`.
     """
 
     batch_type = StyleBatch
@@ -50,7 +50,7 @@ class StyleTransfer(Method, Generates, FromPictures):
     generator_ema: Averaged
 
     def parameters_of(self, style: Tensor) -> Tensor:
-        """What the generator is told, (N, P), for style images (N, 3, H, W) in [-1, 1]."""
+        """The generator's style parameters (N, P) for style images (N, 3, H, W) in [-1, 1]."""
         raise NotImplementedError
 
     def draw_inputs(self, data: Any, count: int, purpose: str) -> StyleInputs:
@@ -73,7 +73,7 @@ class StyleTransfer(Method, Generates, FromPictures):
     def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int]:
         """A matrix of held-out contents (rows) and styles (columns), at most about `count` images.
 
-        Each comes once: where few are held out, the matrix is small.
+        Each appears once: where few are held out, the matrix is small.
         """
         side = max(1, round(count**0.5))
         n_styles = min(side, data.split_size("validation")) if self.takes_style else 1
@@ -103,8 +103,8 @@ class StyleTransfer(Method, Generates, FromPictures):
         """See `FromPictures`.
 
         Below full strength the style's parameters are mixed with those of the content's own, and
-        what the generator fails to reproduce of the content is given back in the same measure. A
-        method that knows one style only has its pictures faded into the content.
+        what the generator fails to reproduce of the content is added back in proportion. A
+        method that knows only one style has its pictures faded into the content.
         """
         network = self.generator_ema.network
         make = partial(self._make, picture, tile=tile)
@@ -142,7 +142,7 @@ class Perception:
     """Content and style as a perceptual network sees them.
 
     Args:
-        network: in no checkpoint, since its weights come with its package.
+        network: not in any checkpoint, since its weights come with its package.
     """
 
     def __init__(self, network: PerceptualNetwork) -> None:
@@ -179,11 +179,11 @@ class Perception:
         Those without weight are left out.
 
         Args:
-            fake: pictures (N, 3, H, W) in [-1, 1].
+            fake: images (N, 3, H, W) in [-1, 1].
             content: what their content should be, likewise.
-            targets: of `describe`, of as many styles or of one.
+            targets: from `describe`, for as many styles or for one.
             weights: of the losses.
-            seed: decides by which few pixels the pictures are moved before they are looked at.
+            seed: decides how many pixels the images are shifted by before they are compared.
         """
         with torch.autocast(fake.device.type, enabled=False):
             network = self.network.to(fake.device)

@@ -14,7 +14,7 @@ from trompe.runs.run_folder import RunFolder
 
 
 def find_checkpoint(run: RunFolder, which: str) -> tuple[dict[str, Any], str]:
-    """The checkpoint `best` or `last`, and which it is: best falls back to last.
+    """The checkpoint `best` or `last`, and which one: best falls back to last.
 
     Raises:
         UserError: if the run has none, or `which` is neither.

@@ -18,13 +18,13 @@ class ArtFID(Comparison):
     """(1 + content distance)(1 + Fréchet distance to the styles); less is better, at best 1.
 
     Wright and Ommer 2022, https://arxiv.org/abs/2207.12280, sec. 3, with LPIPS and FID. Recorded as
-    ``artfid`` with Inception's features, else ``artfd_<features>``, besides both factors: either
+    ``artfid`` with Inception's features, else ``artfd_<features>``, with both factors: either
     may grow while the product falls.
 
     Args:
         content: the measure of the content; LPIPS in the paper.
         features: of which the Fréchet distance is taken; Inception's in the paper.
-        n_images: how many images to generate, each of another pair.
+        n_images: how many images to generate, each from a different pair.
         n_reference: how many styles to compare with, at most.
         split: the split of the data that they come from.
         cache_dir: see `FeatureComparison`.

@@ -1,4 +1,4 @@
-"""What metrics of generated images share: a row of numbers for each image, whoever made it."""
+"""What metrics of generated images share: a row of numbers for each image."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class Comparison(Metric):
 
     `prepare` once, then `update` with images and their numbers, and `compute`. The state is a
     matrix with a row for each image, added over processes: whichever process made an image, its
-    row comes to stand at its number, so values depend neither on the number of processes nor on
+    row goes at its number, so values depend neither on the number of processes nor on
     which of them have images at all.
 
     Args:
@@ -27,8 +27,8 @@ class Comparison(Metric):
 
     Attributes:
         needs: fields of the inputs or outputs, besides `images`, that it looks at.
-        with_errors: whether a standard error is worked out by resampling where no formula gives it.
-        undefined: after `prepare`, why which measures have no meaning here; they are left out.
+        with_errors: whether to estimate a standard error by resampling where no formula gives it.
+        undefined: after `prepare`, measures that have no meaning here, and why; they are left out.
         data_fingerprint: after `prepare`, hash of the data.
     """
 
@@ -83,7 +83,7 @@ class Comparison(Metric):
         Args:
             outputs: a named tuple, its images uint8 (N, 1 or 3, H, W); an empty one is left out.
             numbers: (N,), which of the `n_images` they are.
-            inputs: a named tuple of what each was made from, where it was a method that made them.
+            inputs: a named tuple of what each was made from, if a method made them.
         """
         if len(numbers) == 0:
             return
@@ -99,5 +99,7 @@ class Comparison(Metric):
             RuntimeError: if an image is missing or was given twice.
         """
         if not bool((self.filled == 1).all()):
-            raise RuntimeError(f"{int((self.filled != 1).sum())} images are missing or double")
+            raise RuntimeError(
+                f"{int((self.filled != 1).sum())} images are missing or were given twice"
+            )
         return self.scores(self.rows.cpu())

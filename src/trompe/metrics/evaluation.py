@@ -16,7 +16,7 @@ from trompe.metrics.comparison import Comparison
 from trompe.metrics.score import Score
 
 # Images generated at once. Fixed, and dealt to processes whole, because rounding depends on what
-# shares a batch: so values are the same with any number of processes, in training and after.
+# shares a batch: thus values are the same with any number of processes, in training and after.
 BLOCK = 64
 
 
@@ -73,23 +73,22 @@ class Evaluation:
 
 
 def check_measurable(method: Any, metrics: Mapping[str, Comparison]) -> None:
-    """Refuse metrics that need what the method does not make.
+    """Refuse metrics that need outputs that the method does not make.
 
     Raises:
         UserError: naming them.
     """
     if metrics and not isinstance(method, Generates):
         raise UserError(
-            f"metrics=[{','.join(metrics)}]: this model makes no images that could be measured: "
-            "set metrics=[]"
+            f"metrics=[{','.join(metrics)}]: this model makes no images to measure: set metrics=[]"
         )
     for name, metric in metrics.items():
         given = {*method.inputs_type._fields, *method.outputs_type._fields}
         missing = [field for field in metric.needs if field not in given]
         if missing:
             raise UserError(
-                f"metrics: {name} compares images with their {' and '.join(missing)}, and this "
-                f"model has {', '.join(sorted(given))}: choose others"
+                f"metrics: {name} compares images with their {' and '.join(missing)}, but this "
+                f"model has {', '.join(sorted(given))}: choose other metrics"
             )
 
 

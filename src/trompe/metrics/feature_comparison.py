@@ -91,7 +91,7 @@ class FeatureComparison(Comparison):
             RuntimeError: if nothing was prepared.
         """
         if self.reference is None:
-            raise RuntimeError("nothing is prepared")
+            raise RuntimeError("call prepare first")
         scores = {}
         for name, function in self.measures.items():
             if name in self.undefined:

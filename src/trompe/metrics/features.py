@@ -15,15 +15,15 @@ from trompe.errors import UserError
 from trompe.metrics.resizing import DEFAULT, check_filter, resize
 from trompe.networks.pretrained import FrozenNetwork, efficientnet_lite0
 
-# Images of a pass on a CPU: their activations stay in the cache. 573 images of 96 px a second and
+# Images per pass on a CPU: their activations stay in the cache. 573 images of 96 px a second and
 # core, against 361 with 64 and 187 with 256; the features are bitwise the same.
 _AT_ONCE = 32
 
 
 class FeatureNetwork(FrozenNetwork):
-    """What the feature networks share: frozen, RGB of one size at the door.
+    """What the feature networks share: frozen, with RGB inputs of one size.
 
-    A subclass says in `extract` what it makes of float32 pixels (N, 3, S, S) in [0, 255].
+    A subclass defines `extract`, from float32 pixels (N, 3, S, S) in [0, 255] to features.
 
     Args:
         name: names the metrics that use it (``fd_<name>``).
@@ -33,7 +33,7 @@ class FeatureNetwork(FrozenNetwork):
         protocol: whatever else decides the features, for the fingerprint.
 
     Attributes:
-        customary: names that measures have on these features by custom, e.g. ``fd`` is ``fid``.
+        customary: usual names of measures on these features, e.g. ``fd`` is ``fid``.
         classifier: weights (classes, dim) of the last layer, where a measure needs them.
 
     Raises:

@@ -70,7 +70,7 @@ def extrapolated_distance(reference: Gaussian, features: Tensor, points: int = 1
     Chong and Forsyth 2020, https://arxiv.org/abs/1911.07023, sec. 4: the distance of N images is
     biased by nearly c / N; a line through the distances of 15 sizes (there evenly spaced from 5,000
     to 50,000; here from a tenth of the features to all) against 1 / N meets the axis at the
-    unbiased value. The first N features stand for a random N, so they must come in no order.
+    unbiased value. The first N features stand for a random N, so they must be in random order.
 
     Raises:
         ValueError: if there are fewer than 20 features.
@@ -92,7 +92,9 @@ def _standardized(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (D,) and X (N, D) with X'X the unbiased covariance of features (N, D)."""
     count = len(features)
     if count < 2:
-        raise ValueError(f"a covariance needs at least 2 images, not {count}; kd needs none")
+        raise ValueError(
+            f"a covariance needs at least 2 images, not {count}; kd needs no covariance"
+        )
     features = features.double()
     mean = features.mean(0)
     return mean, (features - mean) / (count - 1) ** 0.5

@@ -37,8 +37,8 @@ class InceptionV3(FeatureNetwork):
             of the original code and of torch-fidelity; FIDs with different ones differ.
 
     Raises:
-        UserError: if torch-fidelity is not installed; if the weights are not to be had, with the
-            ways to supply them, or are others.
+        UserError: if torch-fidelity is not installed; if the weights are unavailable, with the
+            ways to supply them, or are the wrong ones.
     """
 
     customary = {  # noqa: RUF012
@@ -72,7 +72,7 @@ def inception_score(logits: Tensor, splits: int = 10) -> Score:
     mean over `splits` equal parts, as in their code. The standard error is that of this mean.
 
     Raises:
-        ValueError: if there is not an image for each part.
+        ValueError: if there are fewer images than parts.
     """
     if len(logits) < splits:
         raise ValueError(f"an Inception Score needs at least {splits} images, not {len(logits)}")

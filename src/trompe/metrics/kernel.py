@@ -2,7 +2,7 @@
 
 Bińkowski, Sutherland, Arbel and Gretton 2018, https://arxiv.org/abs/1801.01401, sec. 4; on
 Inception-v3's features they named it KID. Unlike a Fréchet distance it has an unbiased estimate, so
-it can be used with few images, and is then negative about as often as positive for equal
+it works with few images, and is then negative about as often as positive for equal
 distributions.
 """
 

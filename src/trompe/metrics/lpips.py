@@ -23,11 +23,11 @@ _BACKBONES = {
 class LPIPS(PairMeasure):
     """LPIPS 0.1 between picture and content; from 0, rarely above 1.
 
-    Zhang et al. 2018, https://arxiv.org/abs/1801.03924, sec. 3, eq. 1. The heads that were fitted
+    Zhang et al. 2018, https://arxiv.org/abs/1801.03924, sec. 3, eq. 1. The fitted heads
     come with torchmetrics, the backbone's ImageNet weights do not. Recorded as ``lpips_<network>``.
 
     Args:
-        network: ``alex`` (which its authors advise as a measure), ``vgg`` or ``squeeze``.
+        network: ``alex`` (which its authors recommend as a measure), ``vgg`` or ``squeeze``.
         weights: path of torchvision's state dict of the backbone; None takes it from torch's
             cache or downloads it.
 

@@ -67,13 +67,13 @@ def neighbor_distances(features: Tensor, k: int) -> Tensor:
     """Distance of each feature (N, D) to its k-th nearest other one: (N,).
 
     Raises:
-        ValueError: if there are not more than k.
+        ValueError: if there are no more than k.
     """
     if len(features) <= k:
-        raise ValueError(f"the {k}-th neighbor needs more than {k} images, not {len(features)}")
+        raise ValueError(f"k={k} nearest neighbors need more than {k} images, not {len(features)}")
     found = []
     for start, block in _blocks(features, features):
-        # Its distance to itself is 0 up to rounding; a ball must not have it as radius.
+        # Its distance to itself is 0 up to rounding; that must not become a ball's radius.
         block[torch.arange(len(block)), torch.arange(start, start + len(block))] = torch.inf
         found.append(block.kthvalue(k, dim=1).values)
     return torch.cat(found)

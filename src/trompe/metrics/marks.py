@@ -1,4 +1,4 @@
-"""Marks on measures: which way is better, and what a measure cannot do without."""
+"""Marks on measures: which way is better, and what a measure requires."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,7 +12,7 @@ Measure = TypeVar("Measure", bound=Callable[[Reference, Tensor], Score])
 
 
 def higher_is_better(measure: Measure) -> Measure:
-    """Mark a measure of which more is better."""
+    """Mark a measure for which higher is better."""
     measure.higher_is_better = True  # type: ignore[attr-defined]
     return measure
 

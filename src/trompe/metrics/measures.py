@@ -2,7 +2,7 @@
 
 Each is a function of a `Reference` and generated features (N, D), returning a `Score`; its name is
 what `measures` of `conf/metrics/*.yaml` lists and what the record calls it, before the name of the
-features (``fd_efflite0``). Less is better, unless it is marked `higher_is_better`.
+features (``fd_efflite0``). Lower is better, unless it is marked `higher_is_better`.
 
 Raises, all of them:
     ValueError: saying how many images are needed, if there are too few.
@@ -74,7 +74,7 @@ def memorization(reference: Reference, generated: Tensor) -> Score:
 @higher_is_better
 @needs("classifier", "it is defined on the classes of Inception: features=inception")
 def inception_score(reference: Reference, generated: Tensor) -> Score:
-    """Inception Score (Salimans et al. 2016): certain of each image's class, many classes."""
+    """Inception Score (Salimans et al. 2016): a clear class for each image, many classes."""
     assert reference.classifier is not None
     logits = shuffled(generated).double() @ reference.classifier.double().T
     return inception.inception_score(logits)
@@ -84,7 +84,7 @@ def inception_score(reference: Reference, generated: Tensor) -> Score:
 def modes(reference: Reference, generated: Tensor) -> Score:
     """Share of the reference's classes that are generated.
 
-    A generated image is of the class of its nearest real neighbor. A class counts as generated
+    A generated image has the class of its nearest real neighbor. A class counts as generated
     when it has at least a tenth of the images that an equal share would give it.
     """
     neighbors = [

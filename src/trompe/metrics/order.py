@@ -1,4 +1,4 @@
-"""A random order that is always the same, for images that lie sorted by class in their folder."""
+"""A fixed random order, for images that are sorted by class in their folder."""
 
 import torch
 from torch import Tensor

@@ -1,7 +1,7 @@
-"""Stylized pictures against the content and the style that each of them was made of.
+"""Stylized images against the content and the style that each was made from.
 
-A measure is a module from pictures, contents and styles, float (N, 3, H, W) in [-1, 1], to a number
-for each, (N,); less is better of all of them.
+A measure is a module from images, contents and styles, float (N, 3, H, W) in [-1, 1], to a number
+for each, (N,); lower is better for all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ from trompe.metrics.comparison import Comparison
 from trompe.metrics.score import Score
 from trompe.networks.perceptual_network import PerceptualNetwork
 
-# A map's positions are compared each with each: coarser maps than this keep that affordable.
+# All pairs of a map's positions are compared: maps no finer than this keep that affordable.
 _POSITIONS = 16
-_AT_ONCE = 16  # pictures in a pass
+_AT_ONCE = 16  # images in a pass
 
 
 class PairMeasure(nn.Module):
@@ -42,7 +42,7 @@ class PairMeasure(nn.Module):
         self.protocol = protocol
 
     def forward(self, picture: Tensor, content: Tensor, style: Tensor) -> Tensor:
-        """A number (N,) for each picture; all three (N, 3, H, W) in [-1, 1]."""
+        """A number (N,) for each image; all three (N, 3, H, W) in [-1, 1]."""
         raise NotImplementedError
 
 
@@ -54,7 +54,7 @@ class ContentStructure(PairMeasure):
     al. 2023, https://arxiv.org/abs/2304.05139). Recorded as ``content_<network>``; between 0 and 2.
 
     Args:
-        network: whose content layers are compared; of use only if it was not trained against.
+        network: whose content layers are compared; useful only if it was not trained against.
     """
 
     def __init__(self, network: PerceptualNetwork) -> None:
@@ -103,11 +103,11 @@ class StyleError(PairMeasure):
 class PairComparison(Comparison):
     """Means of pair measures over the first `n_images` held-out pairs of content and style.
 
-    For methods that make a picture of two. The standard errors are those of a mean.
+    For methods that make one image from two. The standard errors are those of a mean.
 
     Args:
-        measures: of each picture, by any names.
-        n_images: pictures, each of another pair.
+        measures: of each image, by any names.
+        n_images: number of images, each from a different pair.
 
     Raises:
         UserError: if there are none.
@@ -122,7 +122,7 @@ class PairComparison(Comparison):
         self._cards = {m.name: (type(m).__name__, m.protocol) for m in measures.values()}
 
     def prepare(self, data: Any) -> None:
-        """Say of what data the pairs are.
+        """Record which data the pairs come from.
 
         Raises:
             UserError: if they are not pairs of content and style.
@@ -130,8 +130,8 @@ class PairComparison(Comparison):
         if not hasattr(data, "contents"):
             names = ", ".join(self.names)
             raise UserError(
-                f"metrics: {names} compare pictures with the content and style that a run made "
-                "them of: choose others here"
+                f"metrics: {names} compare images with the content and style that a run made "
+                "them from: choose other metrics"
             )
         self.data_fingerprint = data.fingerprint
 
@@ -182,7 +182,7 @@ def _protocol(network: PerceptualNetwork, layers: Sequence[str]) -> dict[str, An
 def _similarity(maps: Tensor) -> Tensor:
     """Self-similarity of maps (N, C, H, W), pooled to 16 positions a side at most.
 
-    What all places have in common is taken away first, or nothing would be unlike anything.
+    What all places have in common is removed first, or everything would look alike.
     """
     sides = (min(maps.shape[2], _POSITIONS), min(maps.shape[3], _POSITIONS))
     pooled = adaptive_avg_pool2d(maps, sides)

@@ -16,13 +16,13 @@ from trompe.metrics.features import FeatureNetwork
 from trompe.metrics.frechet import Gaussian, fit_gaussian
 from trompe.metrics.order import random_order
 
-# Raised whenever the same inputs come to give other features.
+# Raised whenever the same inputs give other features.
 _VERSION = 2
 _BATCH_SIZE = 256  # images gathered at once
 
 
 class ReferenceData(Protocol):
-    """What is asked of the data: its content's hash, its splits' sizes, and images by index."""
+    """What the data must provide: a hash of their content, split sizes, and images by index."""
 
     @property
     def fingerprint(self) -> str:
@@ -45,7 +45,7 @@ class Reference:
     Args:
         features: float32 (N, D).
         labels: int64 (N,).
-        classes: number of labels that there are.
+        classes: number of different labels.
         gaussian: fitted to the features.
         held_out: features (M, D) of real images that were not trained on, if there are any.
         classifier: weights (classes, D) of the feature network's own last layer, if it is kept.
@@ -78,7 +78,7 @@ def load_reference(
     n: int,
     cache_dir: Path | str | None = None,
 ) -> Reference:
-    """Features of n images of a split, or of all of them if there are not so many.
+    """Features of n images of a split, or of all of them if there are fewer.
 
     The choice of the n images depends on n and the size of the split only. With a `cache_dir` the
     result is kept there in ``reference/<key>.npz``; a file that cannot be read is

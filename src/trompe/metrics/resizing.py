@@ -1,7 +1,7 @@
 """Resizing before a feature network, which alone can move a FID by several points.
 
 Parmar, Zhang and Zhu 2022, https://arxiv.org/abs/2104.11222, sec. 3: filters that do not widen with
-the factor of reduction alias, and what they add is measured as if the generator had made it.
+the reduction factor alias, and the artifacts are measured as if the generator had made them.
 """
 
 from collections.abc import Callable
@@ -56,6 +56,6 @@ def check_filter(name: str) -> None:
 def resize(pixels: Tensor, size: int, name: str = DEFAULT) -> Tensor:
     """Pixels float (N, C, H, W) in [0, 255] -> (N, C, `size`, `size`) in [0, 255].
 
-    Images that have the size already are returned as they are.
+    Images that already have the size are returned as they are.
     """
     return pixels if pixels.shape[2:] == (size, size) else FILTERS[name](pixels, size)

@@ -1,4 +1,4 @@
-"""A metric's value with what is known of its uncertainty."""
+"""A metric's value with its uncertainty, where known."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,7 +13,7 @@ _REPLICATIONS = 25
 
 
 class Score(NamedTuple):
-    """A value, its standard error if one is known, and what its reader must know, if anything."""
+    """A value, its standard error if one is known, and what a reader must know, if anything."""
 
     value: float
     standard_error: float | None = None

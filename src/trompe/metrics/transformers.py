@@ -22,7 +22,7 @@ class TimmFeatures(FeatureNetwork):
         resizing: the filter, see `FeatureNetwork`.
 
     Raises:
-        UserError: if the weights are not to be had, with the ways to supply them, or are others.
+        UserError: if the weights are unavailable, with the ways to supply them, or do not fit.
     """
 
     mean: Tensor

@@ -64,12 +64,12 @@ class TranslationComparison(Comparison):
     - ``cycle_a``: |F(G(a)) - a|.
     - ``truth_a_to_b``: |G(a) - b| for the b that is a's counterpart, where the data have it.
     - ``change_a_to_b``: |G(a) - a| over the mean |b - a|. Near 0 the generator does nothing.
-    - ``luminance_a_to_b``: correlation of a's and G(a)'s luminance, less that of a's and its
+    - ``luminance_a_to_b``: correlation of a's and G(a)'s luminance, minus that of a's and its
       counterpart's where the data have it. Far below 0, light and dark have changed places.
     - ``hidden_a``: |F(G(a) + noise) - a| over ``cycle_a``, the noise two gray levels strong. Far
-      above 1, G hides in its picture what F needs (Chu et al. 2017,
+      above 1, G hides in its image what F needs (Chu et al. 2017,
       https://arxiv.org/abs/1712.02950, sec. 4).
-    - ``gap_a``: the discriminator's mean logit of real images less that of translations. Near 0 it
+    - ``gap_a``: the discriminator's mean logit of real images minus that of translations. Near 0 it
       cannot tell them apart at all, and teaches nothing.
 
     A value beyond its limit comes with a note that names what is wrong.
@@ -87,7 +87,7 @@ class TranslationComparison(Comparison):
         self.has_truth = False
 
     def prepare(self, data: Any) -> None:
-        """Say of what data the images are.
+        """Record which data the images come from.
 
         Raises:
             UserError: if these are not of two kinds.
@@ -144,7 +144,7 @@ class TranslationComparison(Comparison):
     ) -> dict[str, Score]:
         nothing = inverted = None
         if change < self.limits["change"]:
-            nothing = f"{way} does nothing: images change by {change:.0%} of how far {other} is"
+            nothing = f"{way} does nothing: images move {change:.0%} of the distance to {other}"
         if luminance < self.limits["luminance"]:
             inverted = f"{way} inverts colors: light and dark correlate by {luminance:.2f}"
         return {
@@ -161,7 +161,7 @@ class TranslationComparison(Comparison):
     def _gap(self, kind: str, gap: float) -> Score:
         note = None
         if abs(gap) < self.limits["gap"]:
-            note = f"the discriminator of {kind} is dead: it tells real from made by {gap:.3f}"
+            note = f"the discriminator of {kind} is dead: it separates real from fake by {gap:.3f}"
         return Score(gap, note=note)
 
     def directions(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The style network of Huang and Belongie 2017, https://arxiv.org/abs/1703.06868: AdaIN, decoded.
 
-A fixed encoder, whose features are given the style's means and standard deviations (eq. 8), and a
-decoder that is trained (sec. 5; appendix, without normalization).
+A fixed encoder, whose features get the style's means and standard deviations (eq. 8), and a
+trained decoder (sec. 5; appendix, without normalization).
 """
 
 from itertools import pairwise
@@ -20,8 +20,8 @@ class AdaINDecoder(nn.Module):
 
     Args:
         style_dim: length of what describes a style.
-        encoder: the network by whose style layers styles are described; it is not trained.
-        layer: the style layer at which content is given the style.
+        encoder: the network whose style layers describe styles; it is not trained.
+        layer: the style layer at which the content gets the style.
         width: channels of the decoder at full resolution; twice as many at each halving of it.
 
     Raises:
@@ -34,8 +34,10 @@ class AdaINDecoder(nn.Module):
         super().__init__()
         if layer not in encoder.style_layers:
             known = ", ".join(encoder.style_layers)
-            raise UserError(f"model.generator.layer={layer} is none of the style layers: {known}")
-        # In a tuple, so that it is no part of the checkpoints: its weights come with its package.
+            raise UserError(
+                f"model.generator.layer={layer} is not a style layer: choose from {known}"
+            )
+        # In a tuple, to keep it out of the checkpoints: its weights come with its package.
         self._encoder = (encoder,)
         self.layer = layer
         side = 64

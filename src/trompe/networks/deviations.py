@@ -17,7 +17,7 @@ from torch import Tensor
 from trompe.networks.pretrained import EfficientNetLite0Layers
 
 FILE = Path(__file__).with_name("efflite0_deviations.npz")
-# In scikit-image's package, as PNG, which every decoder reads alike: people, animals, things, and
+# In scikit-image's package, as PNG, which all decoders read alike: people, animals, things, and
 # three textures.
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "motorcycle_left", "brick", "grass", "gravel")
 

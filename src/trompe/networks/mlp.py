@@ -1,7 +1,7 @@
 """The multi-layer-perceptron GAN of Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661.
 
 Layer kinds are those of sec. 5; sizes, dropout and initial ranges those of the MNIST settings
-published with the paper (mnist.yaml). Left out: the output bias that they set from the training
+published with the paper (mnist.yaml). Left out: the output bias, which they set from the training
 set's mean image, so that the network depends on its config alone.
 """
 

@@ -1,7 +1,7 @@
-"""Random numbers inside networks, such that one process and many draw the same.
+"""Random numbers inside networks: one process and many draw the same.
 
 While a method is trained they belong to rows of the global batch; elsewhere they are fixed, one
-image's numbers for all images, so that what a network makes of an input depends on that input
+image's numbers for all images, so that a network's output depends on its input
 alone.
 """
 
@@ -15,7 +15,7 @@ def noise_like(features: Tensor) -> Tensor:
     """Standard normal numbers of the shape and type of features (N, ...).
 
     Raises:
-        ValueError: if in training N is no multiple of this process's images.
+        ValueError: if in training N is not a multiple of this process's images.
     """
     return _numbers(features, uniform=False)
 

@@ -12,8 +12,8 @@ class PatchGAN(nn.Module):
 
     Isola et al. 2017, https://arxiv.org/abs/1611.07004, sec. 6.1.2 (C64-C128-C256-C512, then one
     channel), with instance normalization as in Zhu et al. 2017, https://arxiv.org/abs/1703.10593,
-    sec. 7.2. Their code keeps the biases of convolutions before a normalization, which takes them
-    away again; so does this, so that sizes are the published ones.
+    sec. 7.2. Their code keeps the biases of convolutions before a normalization, which removes them
+    again; so does this, so that sizes are the published ones.
 
     Args:
         width: channels of the first layer, at most 8 times as many later.
@@ -26,7 +26,7 @@ class PatchGAN(nn.Module):
         widths = patch_widths(width, layers)
         self.layers = patch_layers([channels, *widths], norm=nn.InstanceNorm2d)
         self.layers.append(nn.Conv2d(widths[-1], 1, 4, 1, 1))
-        # Of a smaller image, no more than one value would be left to normalize.
+        # With a smaller image, at most one value would be left to normalize.
         self.smallest = 3 * 2**layers
         init_normal(self)
 
@@ -34,7 +34,7 @@ class PatchGAN(nn.Module):
         """Logits (N, 1, h, w) of the patches of images (N, channels, H, W) in [-1, 1].
 
         Raises:
-            UserError: if the images have less than 3 * 2^layers pixels a side.
+            UserError: if the images have fewer than 3 * 2^layers pixels per side.
         """
         if min(images.shape[2:]) < self.smallest:
             raise UserError(

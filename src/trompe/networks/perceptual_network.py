@@ -22,7 +22,7 @@ MINIMUM_SIDE = 16
 
 
 class PerceptualNetwork(FrozenNetwork):
-    """What perceptual networks share: frozen, images in, the layers asked for out.
+    """What perceptual networks share: frozen, images in, requested layers out.
 
     A subclass sets up `walk` and calls `freeze` at the end of its construction.
 
@@ -33,7 +33,7 @@ class PerceptualNetwork(FrozenNetwork):
         known: names of all layers, in the order of computation.
 
     Raises:
-        UserError: if there is no such layer, or none is asked for.
+        UserError: if there is no such layer, or none is requested.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class PerceptualNetwork(FrozenNetwork):
         super().__init__(name, f"{name}/{','.join(self.layers)}")
 
     def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Name and features of each layer, computed as the caller goes on."""
+        """Name and features of each layer, computed as the caller iterates."""
         raise NotImplementedError
 
     def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         """Features of `layers` (all of style and content by default), each (N, C, H', W').
 
-        Nothing behind the last of them is computed.
+        Nothing after the last of them is computed.
 
         Args:
             images: float (N, 3, H, W) in [-1, 1], H and W at least 16.
@@ -88,7 +88,7 @@ class PerceptualNetwork(FrozenNetwork):
         return found
 
     def normalized(self, layer: str, features: Tensor) -> Tensor:
-        """What is handed out for the features of `layer`: by default themselves."""
+        """What is returned for the features of `layer`: by default the features themselves."""
         return features
 
 
@@ -98,9 +98,9 @@ class EfficientNetLite0Perceptual(PerceptualNetwork):
     Layers: those of `EfficientNetLite0Layers`. In Gatys' optimization the activations after the
     expansions gave brush strokes where those after the depthwise convolutions gave noise.
 
-    Each channel is divided by its standard deviation over photographs (see `deviations`), or else
-    few loud channels decide; those that photographs hardly ever wake, by 0.3 of the layer's
-    median, or else their noise decides.
+    Each channel is divided by its standard deviation over photographs (see `deviations`), or a
+    few loud channels would dominate; channels that photographs hardly activate, by 0.3 of the
+    layer's median, or their noise would dominate.
 
     Args:
         style_layers: see `PerceptualNetwork`.
@@ -197,7 +197,7 @@ class VGG19(PerceptualNetwork):
 
 
 class RandomConvPerceptual(PerceptualNetwork):
-    """Random convolutions: no network was ever trained against it, and it needs no weights.
+    """Random convolutions: no network was ever trained against them, and they need no weights.
 
     Enough to tell which places of a picture are alike: of 16 photographs stylized after two
     paintings, the self-similarity of ``conv3`` finds the right one in 88 and 94 % of the cases, and

@@ -1,4 +1,4 @@
-"""Networks that others trained: kept as they are, and identified by their weights."""
+"""Networks trained by others: kept unchanged, and identified by their weights."""
 
 import hashlib
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def efficientnet_lite0() -> Any:
 
 
 class EfficientNetLite0Layers(nn.Module):
-    """EfficientNet-Lite0, open at its layers; batch norm, as it is fixed, is in the convolutions.
+    """EfficientNet-Lite0, open at its layers; its fixed batch norm is folded into the convolutions.
 
     Layers: ``stem``, then for each inverted-residual block N = 0..15 ``bNe``, its activation after
     the expansion (none in block 0), and ``bN``, its output without activation. Strides: 2 up to
@@ -97,7 +97,7 @@ class EfficientNetLite0Layers(nn.Module):
 
 
 class _Block(nn.Module):
-    """timm's block, open after the expansion, which the first one has not."""
+    """timm's block, open after the expansion, which the first block lacks."""
 
     def __init__(self, block: Any) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class _Block(nn.Module):
 
 def _folded(convolution: Any, norm: Any) -> nn.Sequential:
     """The convolution with the fixed batch norm in its weights, then the norm's activation."""
-    # In float64, where root and division are rounded alike everywhere: the fingerprint must not
+    # In float64, where root and division round the same everywhere: the fingerprint must not
     # depend on the machine.
     with torch.no_grad():
         scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()

@@ -15,7 +15,7 @@ class ResnetTranslator(nn.Module):
     normalization and ReLUs. As in the authors' code
     (https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix, `ResnetGenerator`): edges are mirrored
     before the 7 x 7 convolutions and in the blocks, and zero before those of stride 2; the
-    normalization has no parameters, and convolutions keep the biases that it takes away again, so
+    normalization has no parameters, and convolutions keep the biases that it removes again, so
     that sizes are the published ones (11.38 M for 9 blocks, 7.84 M for 6).
 
     Args:
@@ -60,7 +60,7 @@ class ResnetTranslator(nn.Module):
         init_normal(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, channels, H, W) in [-1, 1] to such of the other kind.
+        """Images (N, channels, H, W) in [-1, 1] to images of the other kind.
 
         H and W are multiples of 4, and at least 8.
 

@@ -1,6 +1,6 @@
 """The networks of Sanakoyeu et al. 2018, https://arxiv.org/abs/1807.10201, sec. 3.3 and supplement.
 
-An encoder and a decoder that share no more than the features between them, and a discriminator that
+An encoder and a decoder that share only the features between them, and a discriminator that
 judges at several depths.
 """
 
@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate, leaky_relu, relu
 
 
 class StyleAutoencoder(nn.Module):
-    """Contents to pictures in the one style it is trained for, through features at stride 16.
+    """Contents to images in the one style it is trained for, through features at stride 16.
 
     Args:
         width: channels of the encoder's first layers; 2, 4 and 8 times as many follow.
@@ -52,7 +52,7 @@ class StyleAutoencoder(nn.Module):
         return style.new_zeros(len(style), 0)
 
     def forward(self, content: Tensor, parameters: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [-1, 1] of contents likewise, of any sides from 16 pixels."""
+        """Images (N, 3, H, W) in [-1, 1] from such contents, with sides of at least 16 pixels."""
         height, width = content.shape[2:]
         padding = (0, -width % 16, 0, -height % 16)
         padded = nn.functional.pad(content, padding, mode="replicate")

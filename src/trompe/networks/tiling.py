@@ -1,7 +1,7 @@
-"""A style transformer tile by tile, with the statistics of the whole picture: so without seams.
+"""A style transformer tile by tile, with the statistics of the whole picture: no seams.
 
-Instance normalization asks of every layer for mean and variance over the whole picture. They are
-gathered in passes of their own, each of which computes anew what lies before: at full and at half
+Instance normalization needs every layer's mean and variance over the whole picture. They are
+gathered in passes of their own, each of which recomputes the layers before: at full and half
 resolution only tiles are ever in memory; the maps at a quarter of the resolution are kept whole.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Map = Callable[[Tensor], Tensor]
 
-# What a tile sees beyond its edges, in pixels: the three layers down, like the three back up, look
+# What a tile sees beyond its edges, in pixels: the three layers down, like the three back up, see
 # 4 + 1 + 2 pixels around; a whole number of the coarsest pixels.
 _HALO, _COARSEST = 8, 4
 
@@ -36,7 +36,7 @@ class Tiled(ABC):
 
     @abstractmethod
     def render_in_tiles(self, content: Tensor, parameters: Tensor, tile: int) -> Tensor:
-        """What it makes of one content (1, 3, H, W), but for rounding; see `stylize_in_tiles`."""
+        """What it makes of one content (1, 3, H, W), up to rounding; see `stylize_in_tiles`."""
 
     @abstractmethod
     def tile_memory(self, height: int, width: int, tile: int) -> int:
@@ -47,7 +47,7 @@ class Tiled(ABC):
 def stylize_in_tiles(
     network: "StyleTransformer", content: Tensor, parameters: Tensor, tile: int
 ) -> Tensor:
-    """What `network` makes of one content (1, 3, H, W), but for rounding, in tiles.
+    """What `network` makes of one content (1, 3, H, W), up to rounding, in tiles.
 
     Args:
         network: the generator.
@@ -143,7 +143,7 @@ def _pieces(
 
 
 def _side(source: Tensor, tile: int) -> int:
-    """Of a tile: `tile` in features, which are a quarter as fine as a picture (3 channels)."""
+    """A tile's side: `tile` for features, 4 times that for a picture (3 channels)."""
     return tile * _COARSEST if source.shape[1] == 3 else tile
 
 

@@ -1,4 +1,4 @@
-"""The feed-forward style network: a transformer network whose normalization is told the style.
+"""The feed-forward style network: a transformer network whose normalization depends on the style.
 
 Johnson et al. 2016, https://arxiv.org/abs/1603.08155, supplement, Table 1, for the layout;
 Dumoulin et al. 2017, https://arxiv.org/abs/1610.07629, sec. 2.2, for conditional instance
@@ -54,7 +54,7 @@ class StyleTransformer(nn.Module, Tiled):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        # Every style begins near plain normalization: scale 1, shift 0.
+        # Every style starts near plain normalization: scale 1, shift 0.
         for weight in (self.predictor[-1].weight, self.last.weight):
             weight.data.mul_(0.1)  # type: ignore[operator]
 
@@ -124,7 +124,7 @@ class Layer(nn.Module):
         super().__init__()
         self.channels = channels
         pad = kernel // 2
-        # Without a bias, which the normalization would take away again.
+        # Without a bias, which the normalization would remove again.
         self.convolution = nn.Conv2d(
             inputs, channels, kernel, stride, pad, padding_mode="reflect", bias=False
         )

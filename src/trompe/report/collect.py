@@ -36,7 +36,7 @@ class Entry:
 
     @property
     def status(self) -> str:
-        """As in run.json; killed, if that says running and no process has the folder."""
+        """As in run.json; killed if that says running and no process holds the folder."""
         status = str(self.facts.get("status", "unknown"))
         return "killed" if status == "running" and not self.run.is_locked() else status
 
@@ -100,7 +100,7 @@ def _read(run: RunFolder, label: str) -> Entry | None:
     try:
         return Entry(label, run, run.read_facts(), flatten(run.read_config()), run.read_metrics())
     except (OSError, ValueError, UserError):
-        # Deleted in this moment, or never whole: no run to be compared.
+        # Deleted just now, or never complete: nothing to compare.
         return None
 
 
@@ -117,7 +117,7 @@ def _labels(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def config_diff(entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    """The config's keys in which runs differ, with every run's value; None where it has none."""
+    """The config keys in which runs differ, with every run's value; None where it has none."""
     keys = dict.fromkeys(key for entry in entries for key in entry.config)
     columns = {key: [entry.config.get(key) for entry in entries] for key in sorted(keys)}
     return {
@@ -128,7 +128,7 @@ def config_diff(entries: Sequence[Entry]) -> dict[str, list[Any]]:
 
 
 def protocol_groups(entries: Sequence[Entry], name: str) -> tuple[list[list[int]], list[str]]:
-    """Numbers of the entries that may be compared in a metric, and what sets the groups apart."""
+    """Numbers of the entries that are comparable in a metric, and what sets the groups apart."""
     values = [
         Value(str(i), 0.0, (entry.facts.get("protocols") or {}).get(name, {}))
         for i, entry in enumerate(entries)

@@ -24,7 +24,7 @@ from trompe.report.pictures import embed_grids
 def write_page(
     path: Path, entries: Sequence[Entry], study: optuna.Study | None = None, title: str = "Runs"
 ) -> None:
-    """Write the comparison of runs, and of the study that they are the trials of, if any.
+    """Write the comparison of runs, and of the study they are trials of, if any.
 
     Raises:
         UserError: if the file cannot be written.
@@ -166,7 +166,7 @@ def _importances(study: optuna.Study, objective: int) -> dict[str, float]:
     sign = -1 if study.directions[objective] == StudyDirection.MAXIMIZE else 1
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it says that it looks for low values: so it shall
+            warnings.simplefilter("ignore")  # it warns that it looks for low values, as intended
             return get_param_importances(
                 study,
                 evaluator=PedAnovaImportanceEvaluator(),

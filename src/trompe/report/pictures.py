@@ -14,7 +14,7 @@ _LARGEST, _SMALLEST = 512, 64  # pixels, of a grid's longer side
 
 
 def embed_grids(entries: Sequence[Entry], most: int = 12) -> list[list[tuple[float, str]]]:
-    """Of every run up to `most` grids, evenly over its kimg, as (kimg, data URL).
+    """Up to `most` grids of every run, evenly over its kimg, as (kimg, data URL).
 
     The more there are, the smaller they are drawn.
     """
@@ -25,7 +25,7 @@ def embed_grids(entries: Sequence[Entry], most: int = 12) -> list[list[tuple[flo
 
 
 def _side(paths: Sequence[Path]) -> int:
-    """Pixels of the longer side with which all pictures fit, judged by some of them."""
+    """Pixels of the longer side at which all pictures fit, estimated from some of them."""
     some = paths[:: max(1, len(paths) // 8)]
     side = _LARGEST
     while side > _SMALLEST:

@@ -1,4 +1,4 @@
-"""Where two runs of one config part, and what was different around them."""
+"""Where two runs of one config diverge, and how their environments differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Of a record: not results, but when and how fast they came.
+# Keys of a record that are not results, but say when and how fast they came.
 _TIMING = ("speed/", "time")
 
 
@@ -16,7 +16,7 @@ class Difference:
     """A quantity that differs.
 
     Args:
-        tick: in which.
+        tick: number of the tick.
         kimg: thousands of images seen by its end.
         quantity: its name in metrics.jsonl, or of a tensor in the checkpoint.
         recorded: the value of the run.
@@ -59,10 +59,10 @@ def first_difference(
     reproduced: Sequence[Mapping[str, Any]],
     tolerance: float,
 ) -> Difference | None:
-    """Of the first tick that differs by more than `tolerance`, relatively, the largest difference.
+    """The largest difference in the first tick whose relative difference exceeds `tolerance`.
 
-    A change in one place soon reaches everything; where it is largest, it is nearest. Ticks that
-    only one of both has are not compared.
+    A change in one place soon reaches everything; where it is largest, its cause is nearest. Ticks
+    that only one of the two has are not compared.
     """
     for old, new in zip(recorded, reproduced, strict=False):
         names = [name for name in old if not name.startswith(_TIMING)]
@@ -108,7 +108,7 @@ def differing_facts(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str)
         if before == after:
             continue
         if key == "dirty_diff":
-            lines.append(f"{prefix}: the uncommitted changes are others")
+            lines.append(f"{prefix}: the uncommitted changes differ")
         else:
             lines.append(f"{prefix}: {key} was {before} and is {after}")
     return lines

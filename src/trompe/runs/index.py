@@ -8,7 +8,7 @@ from trompe.runs.run_folder import RunFolder
 def find_runs(path: Path) -> list[RunFolder]:
     """Every run folder below `path`, or at it, oldest first.
 
-    A folder whose name begins with a dot is still being made, or is no run.
+    A folder whose name begins with a dot is still being made, or is not a run.
     """
     found = {}
     for file in path.rglob("run.json"):

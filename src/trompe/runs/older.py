@@ -1,4 +1,4 @@
-"""Run folders of earlier versions, read as if they were of this one."""
+"""Run folders of earlier versions, read as if this version had written them."""
 
 import copy
 from typing import Any
@@ -15,7 +15,7 @@ _MOVED = {
 
 
 def upgrade_config(config: dict[str, Any]) -> dict[str, Any]:
-    """A run's config, its parts named as today and given the values that they had then."""
+    """A run's config, its parts named as today, with the values they had then."""
     if "callbacks" not in config or "evaluation" not in config["callbacks"]:
         return config
     upgraded: dict[str, Any] = _moved(copy.deepcopy(config))

@@ -51,7 +51,7 @@ def _git(root: Path, *arguments: str) -> str | None:
             ["git", "-C", str(root), *arguments],
             capture_output=True,
             text=True,
-            errors="replace",  # a file of another encoding must not stop a training
+            errors="replace",  # a file of another encoding must not stop training
             check=True,
             timeout=20,
         ).stdout

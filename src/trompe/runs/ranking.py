@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from trompe.errors import UserError
 
-# What a card also says, though values that differ in it are still of the same quantity.
+# Fields of a card in which values may differ and still measure the same quantity.
 _INFORMATION = {"seed", "version"}
 
 
@@ -21,7 +21,7 @@ def rank(name: str, values: Sequence[Value]) -> list[Value]:
     """The values, best first, by what the protocol says is better.
 
     Raises:
-        UserError: if protocols differ, saying in which fields and whose are how.
+        UserError: if protocols differ, naming the fields and whose values they are.
     """
     groups = by_protocol(values)
     if len(groups) > 1:
@@ -31,8 +31,8 @@ def rank(name: str, values: Sequence[Value]) -> list[Value]:
         )
         owners = " | ".join(", ".join(value.owner for value in group) for group in groups)
         raise UserError(
-            f"{name} was measured by {len(groups)} protocols and cannot be ranked over them: "
-            f"{differences} (in the order: {owners}); evaluate them alike with trompe evaluate"
+            f"{name} was measured by {len(groups)} protocols, so its values cannot be ranked: "
+            f"{differences} (in the order: {owners}); evaluate them all with trompe evaluate"
         )
     higher = bool(values) and values[0].protocol.get("better") == "higher"
     return sorted(values, key=lambda value: value.value, reverse=higher)

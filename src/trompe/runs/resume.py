@@ -9,7 +9,7 @@ from trompe.runs.run_folder import RunFolder
 _MISSING: Any = object()
 
 # What may change between sessions of one run without making it another experiment.
-# The number of processes may: of one global batch, any number computes the same.
+# The number of processes may: any number computes the same from one global batch.
 FREE_KEYS = (
     "kimg",
     "run",
@@ -38,7 +38,7 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 def differing_keys(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Dotted keys whose values differ, each with (old, new); a missing one counts as None.
 
-    An accelerator is compared by what it is on this machine.
+    An accelerator is compared by what it resolves to on this machine.
     """
     a, b = flatten(old), flatten(new)
     for flat in (a, b):
@@ -55,8 +55,8 @@ def is_free(key: str) -> bool:
 def apply_change(config: Any, before: Any, after: Any) -> Any:
     """`config` with the change that leads from `before` to `after`, and nothing else changed.
 
-    A run's recorded config stays the truth for all that was not asked for, even if what its
-    overrides compose to today is another.
+    A run's recorded config stays the truth for everything not asked for, even if its
+    overrides would compose differently today.
     """
     if not all(isinstance(value, dict) for value in (config, before, after)):
         return config if before == after else after

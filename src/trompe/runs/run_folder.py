@@ -72,7 +72,7 @@ class RunFolder:
         return self._lock.is_held()
 
     def unlock(self) -> None:
-        """Give the folder free before the process ends."""
+        """Release the folder before the process ends."""
         self._lock.release()
 
     def read_config(self) -> dict[str, Any]:
@@ -96,22 +96,22 @@ class RunFolder:
         _write_yaml(self.path / "overrides.yaml", overrides)
 
     def enter_directory(self) -> None:
-        """Go where the run was started, to which relative paths of its config are relative."""
+        """Change to where the run was started, since its config's relative paths start there."""
         directory = Path(self.read_facts().get("cwd", "."))
         if directory.is_dir():
             os.chdir(directory)
 
     def check_data(self, fingerprint: str) -> None:
-        """Refuse other data than the run was trained on.
+        """Refuse data other than those the run was trained on.
 
         Raises:
-            UserError: if their fingerprint is another than the recorded one.
+            UserError: if their fingerprint is not the recorded one.
         """
         recorded = self.read_facts()["data_fingerprint"]
         if recorded != fingerprint:
             raise UserError(
                 f"the data of {self.path} have changed since it was started: their content hash "
-                f"was {recorded[:12]} and is {fingerprint[:12]}"
+                f"was {recorded[:12]} and is now {fingerprint[:12]}"
             )
 
     def read_facts(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def open_run(path: str | Path) -> RunFolder:
     """The existing run at `path`.
 
     Raises:
-        UserError: if there is no such folder or it is no run folder.
+        UserError: if there is no such folder or it is not a run folder.
     """
     folder = RunFolder(Path(path).expanduser())
     if not folder.path.is_dir():
@@ -167,7 +167,7 @@ def open_run(path: str | Path) -> RunFolder:
 
 
 def quoted(text: str) -> str:
-    """A text, say a path, as the value of a Hydra override, whatever it holds."""
+    """Any text, such as a path, quoted as the value of a Hydra override."""
     escaped = text.replace("\\'", "\\\\'").replace("'", "\\'")
     return f"'{escaped}'"
 

@@ -1,1 +1,1 @@
-"""What gives pictures a style: a trained run, or the optimization of the picture itself."""
+"""Stylizing pictures: with a trained run, or by optimizing the picture itself."""

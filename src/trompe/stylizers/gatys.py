@@ -26,8 +26,8 @@ class Gatys:
         perceptual: the network in whose features content and style are compared.
         weights: of the losses: content, gram, statistics, total_variation.
         optimizer: makes the optimizer from parameters: Adam, or L-BFGS as in the paper.
-        steps: of the optimizer.
-        seed: of the few pixels by which pictures are moved before they are looked at.
+        steps: number of optimizer steps.
+        seed: of the few pixels by which pictures are shifted before they are compared.
 
     Raises:
         UserError: if there are no steps.

@@ -27,17 +27,17 @@ class Picture(NamedTuple):
 
     @property
     def suffix(self) -> str:
-        """Of what is made of it."""
+        """Suffix of the files made from it."""
         return ".gif" if self.frames > 1 else ".png"
 
 
 def find_pictures(key: str, spec: str | Sequence[str], size: float | None) -> list[Picture]:
-    """The files that a path, a folder, a pattern or a list of such stands for, sorted by name.
+    """The files that a path, a folder, a pattern or a list of them stands for, sorted by name.
 
-    Each is read once, so that what is wrong with one of them is said before any is worked on.
+    Each is read once, so that problems are reported before work starts on any.
 
     Raises:
-        UserError: if one of them stands for nothing, cannot be read or is too small.
+        UserError: if one of them matches nothing, cannot be read or is too small.
     """
     paths: list[Path] = []
     for one in [spec] if isinstance(spec, str) else spec:
@@ -68,7 +68,9 @@ def name_targets(
     flat = [path for row in rows for path in row]
     double = next((path for path in flat if flat.count(path) > 1), None)
     if double is not None:
-        raise UserError(f"two pictures would both be {double}: give them different names")
+        raise UserError(
+            f"two pictures would both be written to {double}: give them different names"
+        )
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What `trompe stylize` asks of whatever it stylizes with."""
+"""What `trompe stylize` needs from a stylizer."""
 
 from typing import Protocol
 
@@ -10,9 +10,9 @@ class Stylizer(Protocol):
     """Pictures are (1, 3, H, W) in [-1, 1], of any size from 16 pixels a side, on `device`.
 
     Attributes:
-        name: what the user is told.
+        name: shown to the user.
         device: where pictures should be.
-        takes_style: whether any style can be asked for; otherwise it knows one style only.
+        takes_style: whether it takes any style; otherwise it knows only one.
     """
 
     name: str
@@ -20,12 +20,12 @@ class Stylizer(Protocol):
     takes_style: bool
 
     def describe(self, style: Tensor) -> Tensor:
-        """A style (1, S), of which weighted means are styles too, from its picture."""
+        """A style (1, S) from its picture; weighted means of styles are styles too."""
 
     def render(self, content: Tensor, style: Tensor | None, strength: float) -> Tensor:
         """The picture of a content in a style (1, S), or in the only one that it knows.
 
-        At strength 0 it is the content, at 1 in full style, and continuous between.
+        Strength 0 gives the content, 1 the full style, with a continuous change between.
 
         Raises:
             UserError: if the picture is too large.

@@ -85,8 +85,8 @@ class Trained:
                 if not isinstance(error, MemoryError) and "memory" not in str(error):
                     raise
                 raise UserError(
-                    f"a picture of {width} x {height} pixels needs more memory than there is: a "
-                    "smaller size= or tile= fits"
+                    f"a picture of {width} x {height} pixels needs more memory than there is: "
+                    "set a smaller size= or tile="
                 ) from error
         return picture[..., :height, :width]
 
@@ -94,7 +94,7 @@ class Trained:
         """The side of the tiles for a picture; None if it can be made whole.
 
         Raises:
-            UserError: if it is too large for the memory, saying what is not.
+            UserError: if it is too large for the memory, saying what would fit.
         """
         limit, longer = self.memory_limit(), max(height, width)
         whole = self.method.tile_memory(height, width, longer)
@@ -114,7 +114,7 @@ class Trained:
             share = (limit / needed) ** 0.5 * min(height, width)
             raise UserError(
                 f"a picture of {width} x {height} pixels needs {needed / _GIB:.2g} GiB of memory "
-                f"even in tiles of {_SMALLEST_TILE} pixels, and may take {limit / _GIB:.2g}: "
+                f"even in tiles of {_SMALLEST_TILE} pixels, but may take {limit / _GIB:.2g}: "
                 f"size={int(share) // 64 * 64} fits, or raise memory_gib="
             )
         if self.tile is None:
@@ -123,7 +123,7 @@ class Trained:
         if needed > limit:
             raise UserError(
                 f"tile={self.tile} needs {needed / _GIB:.2g} GiB of memory for a picture of "
-                f"{width} x {height} pixels, which may take {limit / _GIB:.2g}: tile={fitting[-1]} "
+                f"{width} x {height} pixels, but may take {limit / _GIB:.2g}: tile={fitting[-1]} "
                 "fits, or raise memory_gib="
             )
         return self.tile if self.tile < longer else None

@@ -12,7 +12,7 @@ from trompe.command import config_dir
 def split_arguments(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
     """Arguments of the sweep's own config, Hydra's flags for the trials, and overrides for them.
 
-    An override belongs to the sweep if its first key is one of sweep.yaml's. ``paths`` is both's.
+    An override belongs to the sweep if its first key is one of sweep.yaml's. ``paths`` is in both.
     """
     parsed = get_args_parser().parse_args(arguments)
     overrides: list[str] = parsed.overrides

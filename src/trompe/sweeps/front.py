@@ -1,4 +1,4 @@
-"""The picture of a sweep with two objectives: one against the other, and what the trials make."""
+"""The picture of a sweep with two objectives: one against the other, with samples of trials."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,7 +74,7 @@ def _caption(trial: FrozenTrial) -> str:
 
 
 def _samples(folder: SweepFolder, trial: FrozenTrial) -> Image.Image | None:
-    """The last sample grid of a trial; None if it has none, or a torn one."""
+    """The last sample grid of a trial; None if it has none, or a damaged one."""
     run = folder.run_of(trial.number)
     files = sorted((run.path / "samples").glob("[0-9]*.png")) if run else []
     try:

@@ -29,7 +29,7 @@ class Job(Protocol):
 
 
 class Ended:
-    """A job that has ended well already."""
+    """A job that has already ended successfully."""
 
     def poll(self) -> int | None:
         """As of `Job`."""
@@ -96,7 +96,7 @@ class Local:
 
 
 def _die_with_parent() -> None:
-    """A trial whose sweep is gone would train on with nobody to record it."""
+    """A trial whose sweep is gone would keep training with nobody to record it."""
     if hasattr(_LIBC, "prctl"):  # Linux
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -47,7 +47,7 @@ class Space:
         return [*self.fixed, *(f"{key}={value}" for key, value in parameters.items())]
 
     def examples(self) -> list[list[str]]:
-        """Overrides in which every choice and every end of an interval comes at least once."""
+        """Overrides in which every choice and every end of an interval appears at least once."""
         ends = {key: _ends(distribution) for key, distribution in self.dimensions.items()}
         first = {key: values[0] for key, values in ends.items()}
         one_changed = [{**first, k: value} for k, values in ends.items() for value in values[1:]]
@@ -57,7 +57,7 @@ class Space:
         """Every combination of the choices, the last dimension changing fastest.
 
         Raises:
-            UserError: if a dimension is an interval, of which there is no every.
+            UserError: if a dimension is an interval, which cannot be enumerated.
         """
         values = {key: _all(key, distribution) for key, distribution in self.dimensions.items()}
         return [
@@ -69,7 +69,7 @@ def parse_space(overrides: Sequence[str]) -> Space:
     """Sort overrides into those that are fixed and those that are to be swept; the last one wins.
 
     Raises:
-        UserError: for what Hydra's grammar does not have, for a glob, and if nothing is swept.
+        UserError: for anything outside Hydra's grammar, for a glob, and if nothing is swept.
     """
     functions = create_functions()
     functions.register(name="log", func=log)
@@ -108,7 +108,7 @@ def log(start: Union[int, float], stop: Union[int, float]) -> IntervalSweep:  # 
 def _distribution(override: Override, text: str) -> BaseDistribution:
     sweep = override.value()
     if isinstance(sweep, Glob):
-        raise UserError(f"{text!r}: a sweep takes no glob; name the choices")
+        raise UserError(f"{text!r}: a sweep cannot use a glob: list the choices")
     if isinstance(sweep, ChoiceSweep):
         choices = list(dict.fromkeys(override.sweep_string_iterator()))
         return CategoricalDistribution(choices)
@@ -126,7 +126,7 @@ def _distribution(override: Override, text: str) -> BaseDistribution:
 
 
 def _range(sweep: RangeSweep) -> BaseDistribution:
-    """Python's range: the stop is not in it."""
+    """Python's range: the stop is excluded."""
     start, stop, step = sweep.start, sweep.stop, sweep.step
     if start is None or stop is None or step <= 0 or start >= stop:
         raise ValueError("range(start,stop,step) needs start < stop and a step above 0")
@@ -149,7 +149,7 @@ def _all(key: str, distribution: BaseDistribution) -> list[Any]:
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     if distribution.step is None or distribution.log or _is_interval(distribution):
         raise UserError(
-            f"sampler=grid needs values to combine, and {key} is an interval: use "
+            f"sampler=grid needs values to combine, but {key} is an interval: use "
             "range(start,stop,step) or choices, or another sampler"
         )
     count = round((distribution.high - distribution.low) / distribution.step) + 1

@@ -1,4 +1,4 @@
-"""The folder of a sweep: what was asked for, the study, the trials and a table of them."""
+"""The folder of a sweep: the request, the study, the trials and a table of them."""
 
 import csv
 import secrets
@@ -95,10 +95,10 @@ class SweepFolder:
             raise UserError(f"cannot open the study's storage {place}: {reason}") from error
 
     def load_study(self) -> optuna.Study:
-        """The study, to be read.
+        """The study, for reading.
 
         Raises:
-            UserError: if it cannot be.
+            UserError: if it cannot be read.
         """
         description = self.read_description()
         try:
@@ -112,7 +112,7 @@ class SweepFolder:
         return Lock(self.path / ".claim.lock")
 
     def claim(self, number: int) -> bool:
-        """Take a trial for this process, until it gives it free or ends, however it ends."""
+        """Claim a trial for this process, until it releases it or ends, however it ends."""
         self.trial(number).mkdir(parents=True, exist_ok=True)
         lock = Lock(self.trial(number) / ".lock")
         if lock.acquire(wait=False):
@@ -121,7 +121,7 @@ class SweepFolder:
         return False
 
     def release(self, number: int) -> None:
-        """Give a claimed trial free."""
+        """Release a claimed trial."""
         self._claimed.pop(number).release()
 
     def write_table(self, study: optuna.Study) -> None:
@@ -149,8 +149,8 @@ class SweepFolder:
 
 
 def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
-    """A trial's values, of a pruned one what it last reported; None where there are none."""
-    # Optuna calls `value` an error with several objectives.
+    """A trial's values; for a pruned one, the last it reported; None where there are none."""
+    # In Optuna `value` raises an error with several objectives.
     return list(trial.values) if trial.values else [None] * count
 
 

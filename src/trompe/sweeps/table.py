@@ -46,7 +46,7 @@ class SweepTable:
         self.console.print(Text(line), soft_wrap=True)
 
     def draw(self, worker: Worker) -> None:
-        """Show how it stands."""
+        """Show the current state."""
         if self.console.is_terminal:
             self._live.update(self.render(worker), refresh=True)
 

@@ -1,4 +1,4 @@
-"""A trial in work: its process, and what it has recorded so far."""
+"""A trial in progress: its process, and what it has recorded so far."""
 
 import time
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from trompe.sweeps.launchers import Job
 
 Direction = Literal["minimize", "maximize"]
 
-_PATIENCE = 30.0  # seconds that a trial gets to end by itself
+_PATIENCE = 30.0  # seconds that a trial gets to end on its own
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Objective:
     value: str
 
     def points(self, records: Sequence[dict[str, Any]]) -> dict[int, list[float]]:
-        """The values by tick, where all were recorded."""
+        """The values by tick, for ticks that recorded all of them."""
         return {
             int(record["tick"]): [float(record[name]) for name in self.names]
             for record in records
@@ -85,11 +85,11 @@ class Active:
 
     @property
     def kimg(self) -> float:
-        """How far it is."""
+        """Its progress."""
         return float(self.records[-1].get("kimg") or 0.0) if self.records else 0.0
 
     def stop(self) -> None:
-        """Ask the process to end, and end it when it has not after a while."""
+        """Ask the process to end, and kill it if it has not after a while."""
         if self._deadline is None:
             self.job.stop()
             self._deadline = time.monotonic() + _PATIENCE
@@ -101,6 +101,6 @@ class Active:
         try:
             text = (self.folder / "stderr.log").read_text(errors="replace")
         except OSError:
-            return f"{self.folder} was deleted while it was trained"
+            return f"{self.folder} was deleted during training"
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return lines[-1][:1000] if lines else "it ended without a message"

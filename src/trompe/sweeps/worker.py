@@ -27,7 +27,7 @@ class Settings:
         n_trials: of the study, over all workers.
         jobs: trials at once.
         retries: how often a trial that failed is started again, from its checkpoint.
-        poll_seconds: between two looks at the trials.
+        poll_seconds: time between two checks of the trials.
         common: arguments of every trial, before its overrides.
     """
 
@@ -49,7 +49,7 @@ class Worker:
         objective: what they are judged by.
         launcher: what starts them.
         settings: numbers.
-        say: told every event, in one line.
+        say: called with every event, in one line.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Worker:
         self.launcher = launcher
         self.settings = settings
         self.active: dict[int, Active] = {}
-        self.left: set[int] = set()  # trials that are not to be taken up in this session
+        self.left: set[int] = set()  # trials not to resume in this session
         self._say = say
 
     def run(self, draw: Callable[["Worker"], None]) -> None:
-        """Work until there is nothing left to do; `draw` is called at every turn.
+        """Run the study to its end, calling `draw` on every pass.
 
         However it ends, no trial's process outlives it.
         """
@@ -103,7 +103,7 @@ class Worker:
             self._start(trial, slot)
 
     def _orphan(self) -> FrozenTrial | None:
-        """A trial of this folder that nobody works on any more, claimed."""
+        """A trial of this folder that no worker owns any longer, claimed."""
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             number = trial.number
             mine = trial.user_attrs.get("folder") == str(self.folder.path)
@@ -113,7 +113,7 @@ class Worker:
                 continue  # another worker has it
             run = self.folder.run_of(number)
             if run is not None and run.is_locked():
-                self._say(f"trial {number} is still being trained in {run.path}: left to itself")
+                self._say(f"trial {number} is still being trained in {run.path}: left alone")
                 self.left.add(number)
                 self.folder.release(number)
                 continue
@@ -121,7 +121,7 @@ class Worker:
         return None
 
     def _ask(self) -> FrozenTrial | None:
-        """A new trial, claimed; None if the study has as many as it shall have."""
+        """A new trial, claimed; None if the study has all its trials."""
         trials = self.study.get_trials(deepcopy=False)
         waiting = any(trial.state == TrialState.WAITING for trial in trials)
         if len(trials) >= self.settings.n_trials and not waiting:
@@ -150,7 +150,7 @@ class Worker:
             shown = ", ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
             self._say(f"trial {number} starts: {shown}")
         if run is not None and run.read_facts().get("status") == "done":
-            job: Job = Ended()  # the sweep was killed before it could take note
+            job: Job = Ended()  # the sweep was killed before it could record that
         else:
             (folder / "stderr.log").unlink(missing_ok=True)
             arguments = [*self.settings.common, *arguments]
@@ -159,7 +159,7 @@ class Worker:
         self.active[number] = active
 
     def _advance(self, active: Active) -> None:
-        """Report what is new, prune, and take a trial that has ended out of work."""
+        """Report what is new, prune, and retire a trial that has ended."""
         code = active.job.poll()  # before reading, so that nothing is written after the last look
         if active.run is None:
             active.run = self.folder.run_of(active.number)
@@ -182,7 +182,7 @@ class Worker:
         elif code == 0:
             self._complete(active)
         elif active.attempts <= self.settings.retries:
-            self._say(f"trial {active.number} failed and is tried again: {active.error()}")
+            self._say(f"trial {active.number} failed and is being retried: {active.error()}")
             self._start(self._frozen(active.number), active.slot, active.attempts + 1)
         else:
             self._fail(active, active.error())
@@ -208,7 +208,7 @@ class Worker:
         names = sorted({name for record in active.records for name in record if name != "time"})
         return self._fail(
             active,
-            f"objective={','.join(self.objective.names)} was never recorded; recorded were: "
+            f"objective={','.join(self.objective.names)} was never recorded; the run recorded: "
             f"{', '.join(names) or 'no ticks'}",
         )
 
@@ -232,7 +232,7 @@ class Worker:
         self.folder.release(active.number)
 
     def _stop_all(self) -> None:
-        """Stop what runs; the trials stay unfinished, to be resumed."""
+        """Stop running trials; they stay unfinished, to be resumed."""
         for active in self.active.values():
             active.stop()
         while any(active.job.poll() is None for active in self.active.values()):

@@ -26,7 +26,7 @@ def show(cfg: DictConfig) -> None:
     beside = Path(sys.executable).with_name("trackio")
     trackio = str(beside) if beside.exists() else shutil.which("trackio")
     if trackio is None:
-        raise UserError("the command `trackio` is missing: install the package trackio again")
+        raise UserError("the command `trackio` is missing: reinstall the package trackio")
     os.environ["TRACKIO_DIR"] = str(store)
     arguments = ["show", "--project", cfg.project, "--host", cfg.host]
     sys.stdout.flush()

@@ -29,7 +29,7 @@ from trompe.runs.run_folder import open_run, utc_now, write_json
 
 # Half of a normal distribution's central 95 %, in standard errors.
 _HALF_INTERVAL = 1.96
-# Gone when it is full, and not drawn where there is no terminal.
+# Removed when full, and not drawn where there is no terminal.
 _BAR: dict[str, Any] = {"leave": False, "disable": None}
 
 
@@ -84,7 +84,7 @@ def _evaluate_images(cfg: DictConfig) -> Path:
     if sizes[0] != sizes[1]:
         raise UserError(
             "generated= and reference= do not match: {}x{} px with {} channel(s) and "
-            "{}x{} px with {}; bring one to the size of the other".format(
+            "{}x{} px with {}; convert one to match the other".format(
                 *(s for side, channels in sizes for s in (side, side, channels))
             )
         )
@@ -153,7 +153,9 @@ def _sizes(key: str, spec: str) -> dict[str, int]:
     (width, height), _ = found.most_common(1)[0]
     if len(found) > 1:
         sizes = ", ".join(f"{n} of {w}x{h}" for (w, h), n in found.most_common(3))
-        raise UserError(f"{key}={spec} has pictures of {len(found)} sizes ({sizes}): make them one")
+        raise UserError(
+            f"{key}={spec} has pictures of {len(found)} sizes ({sizes}): resize them to one"
+        )
     if width != height:
         raise UserError(f"{key}={spec} has pictures of {width}x{height} px: make them square")
     gray = all(mode in ("1", "L", "I", "I;16", "F") for mode in modes)

@@ -30,31 +30,31 @@ from trompe.runs.run_folder import RunFolder, open_run, quoted, write_json
 from trompe.sweeps.launchers import Local
 from trompe.sweeps.trial import Active
 
-# What a checkpoint holds of the training itself; the rest says where and when.
+# The parts of a checkpoint that hold training state; the rest says where and when.
 _RESULTS = ("state_dict", "optimizer_states", "clock")
 
 
 def reproduce(cfg: DictConfig) -> Path:
-    """Run again what `cfg.run` holds; returns the file with the verdict, in that folder.
+    """Train `cfg.run` again; returns the file with the verdict, in that folder.
 
     Raises:
-        UserError: if it comes out differently, naming the first tick and quantity; if it does not
-            come out at all; and for what cannot be reproduced.
+        UserError: if the result differs, naming the first tick and quantity; if it does not
+            finish; and for what cannot be reproduced.
     """
     if cfg.ticks is not None:
         check_count("ticks", cfg.ticks)
     if cfg.code not in ("current", "recorded"):
         raise UserError(f"code={cfg.code} is neither current nor recorded")
     if not isinstance(cfg.tolerance, int | float) or cfg.tolerance < 0:
-        raise UserError(f"tolerance={cfg.tolerance} must be 0 or a number above")
+        raise UserError(f"tolerance={cfg.tolerance} must be a number of at least 0")
     run = open_run(cfg.run)
     records = run.read_metrics()[: cfg.ticks]
     if not records:
-        raise UserError(f"{run.path} has recorded no tick: there is nothing to compare with")
+        raise UserError(f"{run.path} has no recorded tick: there is nothing to compare with")
     output = Path(cfg.paths.output_dir).expanduser().absolute() / "reproductions"
     environment = differences_around(run, cfg.code)
     print(f"{run.path}: {len(records)} ticks to {records[-1]['kimg']:g} kimg")
-    for line in environment or ["environment, code and data are the recorded ones"]:
+    for line in environment or ["environment, code and data match the record"]:
         print(f"  {line}")
     with source_of(run, cfg.code) as command:
         again, found = follow(run, records, command, output, float(cfg.tolerance))
@@ -85,7 +85,7 @@ def reproduce(cfg: DictConfig) -> Path:
 
 
 def differences_around(run: RunFolder, code: str) -> list[str]:
-    """Lines that say what of environment, code and data differs from what was recorded.
+    """Lines that say where environment, code and data differ from the record.
 
     Raises:
         UserError: if the data cannot be read.
@@ -104,7 +104,7 @@ def differences_around(run: RunFolder, code: str) -> list[str]:
     data.setup("fit")
     before = facts.get("data_fingerprint")
     if before != data.fingerprint:
-        lines.append(f"data: their content hash was {before} and is {data.fingerprint}")
+        lines.append(f"data: their content hash was {before} and is now {data.fingerprint}")
     return lines
 
 
@@ -124,7 +124,7 @@ def source_of(run: RunFolder, code: str) -> Iterator[list[str]]:
     root = Path(trompe.__file__).resolve().parents[2]
     if not commit or not (root / ".git").exists():
         raise UserError(
-            f"{run.path}: no commit is recorded, or this is no checkout: use code=current"
+            f"{run.path}: no commit is recorded, or this is not a checkout: use code=current"
         )
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "trompe"
@@ -153,7 +153,7 @@ def follow(
     output: Path,
     tolerance: float,
 ) -> tuple[RunFolder | None, Difference | None]:
-    """Train until as many ticks are recorded, or until one differs.
+    """Train until the same number of ticks are recorded, or until one differs.
 
     Raises:
         UserError: with its last line, if the training fails.
@@ -192,7 +192,7 @@ def follow(
 
 
 def compare_weights(run: RunFolder, again: RunFolder) -> str | None:
-    """Whether the last checkpoints are equal, if both are of the same image; else None."""
+    """Whether the last checkpoints are equal, if both have the same image count; else None."""
     if not (run.last_checkpoint.is_file() and again.last_checkpoint.is_file()):
         return None
     old, new = load_checkpoint(run.last_checkpoint), load_checkpoint(again.last_checkpoint)

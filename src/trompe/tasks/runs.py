@@ -44,7 +44,7 @@ def list_runs(cfg: DictConfig, console: Console | None = None) -> list[Entry]:
         shown = entries[: cfg.limit]
     names = list(dict.fromkeys(name for entry in entries for name in entry.metric_names()))
     columns = list(dict.fromkeys([*names, *_named(cfg), *cfg.columns]))
-    # As wide as it has to be: a path that is folded can be copied by nobody.
+    # As wide as needed: nobody can copy a path that is folded.
     (console or Console(width=1000)).print(_table(shown, columns))
     if len(shown) < len(entries):
         print(f"{len(shown)} of {len(entries)} runs: limit=null shows all")
@@ -56,7 +56,7 @@ def list_runs(cfg: DictConfig, console: Console | None = None) -> list[Entry]:
 
 
 def _named(cfg: DictConfig) -> list[str]:
-    """Keys that the conditions and the order are about."""
+    """Keys that the conditions and the order refer to."""
     found = [_split(condition)[0] for condition in cfg.where]
     return [name for name in (*found, cfg.sort.lstrip("-")) if name not in (*_ALWAYS, "run")]
 
@@ -101,7 +101,7 @@ def _split(condition: str) -> tuple[str, Callable[[Any, Any], bool], str]:
     match = re.fullmatch(r"([^<>=!]+)(<=|>=|!=|==|<|>)(.*)", condition)
     if match is None:
         raise UserError(
-            f"where={condition} is no condition such as 'kimg>100' or model.loss==hinge"
+            f"where={condition} is not a condition such as 'kimg>100' or model.loss==hinge"
         )
     return match[1].strip(), _OPERATORS[match[2]], match[3].strip()
 
@@ -115,8 +115,8 @@ def _sorted(entries: list[Entry], key: str) -> list[Entry]:
     if len(groups) > 1:
         raise UserError(
             f"sort={key}: {name} was measured by {len(groups)} protocols, which differ in "
-            f"{', '.join(fields)}; such values are not ranked: choose runs with where=, or measure "
-            "them alike with trompe evaluate"
+            f"{', '.join(fields)}; such values cannot be ranked: choose runs by where=, or measure "
+            "them the same way with trompe evaluate"
         )
     have = [entry for entry in entries if values[id(entry)] is not None]
     numbers = all(isinstance(values[id(entry)], int | float) for entry in have)

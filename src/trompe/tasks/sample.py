@@ -25,12 +25,12 @@ _SAMPLES = re.compile(r"images/\d{4,}\.png|grid\.png|interpolation\.(png|gif)")
 def sample(cfg: DictConfig) -> Path:
     """Write what `sample.yaml` asks for; returns the folder.
 
-    `images/<seed>.png` one a seed, `grid.png`, and `interpolation.png` and `.gif` through the first
+    `images/<seed>.png` per seed, `grid.png`, and `interpolation.png` and `.gif` through the first
     `interpolation.keyframes` of the seeds. A seed gives the same latent in every run.
 
     Raises:
         UserError: if the run or checkpoint is missing, the seeds cannot be read, or the folder
-            is there already and `overwrite` is false.
+            already exists and `overwrite` is false.
     """
     run = open_run(cfg.run)
     check_count("n", cfg.n, 0)
@@ -63,7 +63,7 @@ def sample(cfg: DictConfig) -> Path:
 
 
 def check_target(out: Path, overwrite: bool) -> None:
-    """Refuse a folder in which something else than earlier samples would be lost.
+    """Refuse a folder where anything but earlier samples would be lost.
 
     Raises:
         UserError: if it is a file, or holds samples and `overwrite` is false, or other files.
@@ -77,7 +77,7 @@ def check_target(out: Path, overwrite: bool) -> None:
     if others:
         raise UserError(f"{out} holds other files too, such as {others[0]}: choose another out=")
     if files and not overwrite:
-        raise UserError(f"{out} is there already: set overwrite=true or another out=")
+        raise UserError(f"{out} already exists: set overwrite=true or another out=")
 
 
 def parse_seeds(seeds: str | int | Sequence[str | int] | None, n: int) -> list[int]:
@@ -100,7 +100,7 @@ def parse_seeds(seeds: str | int | Sequence[str | int] | None, n: int) -> list[i
         first, last = int(match[1]), int(match[2] or match[1])
         found.extend(range(first, last + 1))
     if not found:
-        raise UserError(f"no images are asked for (n={n}, seeds={seeds})")
+        raise UserError(f"no images are requested (n={n}, seeds={seeds})")
     return list(dict.fromkeys(found))
 
 

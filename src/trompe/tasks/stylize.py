@@ -31,7 +31,7 @@ def stylize(cfg: DictConfig) -> list[Path]:
     and `matrix.png`; `.gif` instead for contents that move.
 
     Raises:
-        UserError: if a run, picture or value is wrong, or files are there and `overwrite` is false.
+        UserError: if a run, picture or value is wrong, or files exist and `overwrite` is false.
     """
     check_values(cfg)
     stylizer: Stylizer = instantiate(cfg.stylizer, _convert_="all")
@@ -49,7 +49,7 @@ def stylize(cfg: DictConfig) -> list[Path]:
     wanted = [*(path for row in targets for path in row), *([matrix] if cfg.matrix else [])]
     there = [path for path in wanted if path.exists()]
     if there and not cfg.overwrite:
-        raise UserError(f"{there[0]} is there already: set overwrite=true or another out=")
+        raise UserError(f"{there[0]} already exists: set overwrite=true or another out=")
 
     codes = describe(stylizer, styles, cfg)
     total = sum(content.frames for content in contents) * len(codes)
@@ -69,7 +69,7 @@ def stylize(cfg: DictConfig) -> list[Path]:
 
 
 def check_values(cfg: DictConfig) -> None:
-    """Refuse numbers without meaning.
+    """Refuse numbers out of range.
 
     Raises:
         UserError: naming the key.
@@ -120,7 +120,7 @@ def mix(codes: Tensor, weights: Sequence[float]) -> Tensor:
     """One style (1, S) from several (N, S).
 
     Raises:
-        UserError: if there is not one weight for each, or they do not add up to something.
+        UserError: if there is not one weight for each, or their sum is 0.
     """
     shares = torch.tensor([float(w) for w in weights], device=codes.device)
     if len(shares) != len(codes) or not bool((shares >= 0).all()) or not float(shares.sum()) > 0:
@@ -151,7 +151,7 @@ def cell(picture: Image.Image) -> Tensor:
 def write_matrix(
     contents: Sequence[Picture], styles: Sequence[Picture], made: list[list[Tensor]], path: Path
 ) -> None:
-    """Contents down, styles across; no styles are shown of a mix."""
+    """Contents down, styles across; a mix shows no styles."""
 
     def small(key: str, picture: Picture) -> Tensor:
         return cell(to_picture(to_uint8(read(key, picture.path, _CELL))[0]))

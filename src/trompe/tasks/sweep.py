@@ -35,7 +35,7 @@ from trompe.sweeps.table import SweepTable, best_trials, show
 from trompe.sweeps.trial import Objective
 from trompe.sweeps.worker import Settings, Worker
 
-_N_TRIALS = 20  # of samplers that could go on for ever
+_N_TRIALS = 20  # for samplers that could go on forever
 _FREE_KEYS = {"resume", "n_trials", "jobs", "retries", "launcher", "poll_seconds", "paths"}
 
 
@@ -49,12 +49,12 @@ def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFold
 
     Raises:
         UserError: for what cannot work, before anything is started; when no trial succeeded; and
-            when the study cannot be written any more.
+            when the study can no longer be written.
         KeyboardInterrupt: on Ctrl-C or SIGTERM; the sweep can be resumed.
     """
     optuna.logging.set_verbosity(logging.WARNING)
     warnings.filterwarnings("ignore", category=ExperimentalWarning)
-    for signum in (signal.SIGINT, signal.SIGTERM):  # shells start background jobs deaf to SIGINT
+    for signum in (signal.SIGINT, signal.SIGTERM):  # background jobs ignore SIGINT
         signal.signal(signum, signal.default_int_handler)
     if cfg.resume is not None:
         folder, cfg, flags, experiment = _reopen(cfg, experiment)
@@ -98,8 +98,8 @@ def _reopen(
     refused += [o for o in experiment if first_key(o) != "paths"]
     if refused:
         raise UserError(
-            f"{folder.path} is another sweep than with {', '.join(refused)}: leave these out to go "
-            "on with it, or start a new one without resume="
+            f"resuming {folder.path} cannot change {', '.join(refused)}: leave these out, or start "
+            "a new sweep without resume="
         )
     if Path(description["cwd"]).is_dir():
         os.chdir(description["cwd"])
@@ -122,13 +122,13 @@ def _create(
     space: Space,
     objective: Objective,
 ) -> SweepFolder:
-    # What could be wrong in it is found before there is a folder.
+    # Mistakes in it are found before there is a folder.
     worker_config = _seeded(cfg, 0)
     sampler, pruner = instantiate(worker_config.sampler), instantiate(worker_config.pruner)
     if isinstance(sampler, Grid):
         sampler.plan(space)
     if len(objective.names) > 1 and not isinstance(pruner, NopPruner):
-        raise UserError("several objectives cannot be pruned: leave pruner= out")
+        raise UserError("a sweep with several objectives cannot prune: leave pruner= out")
     folder = SweepFolder(new_sweep_path(cfg.paths.output_dir))
     folder.create(
         {
@@ -152,7 +152,7 @@ def _create(
 def _open_study(
     cfg: DictConfig, folder: SweepFolder, storage: BaseStorage, space: Space, objective: Objective
 ) -> tuple[optuna.Study, int]:
-    """The study, new or not, with this session's sampler; and how many trials it shall have."""
+    """The study, new or not, with this session's sampler; and its number of trials."""
     name = cfg.study or folder.path.name
     study = optuna.create_study(
         study_name=name,
@@ -168,7 +168,7 @@ def _open_study(
     is_new = "space" not in study.user_attrs
     known = {key: study.user_attrs.get(key) for key in description}
     if not is_new and known != description:
-        raise UserError(f"the study {name} is there already and is another sweep: {known}")
+        raise UserError(f"the study {name} already exists and is another sweep: {known}")
     number = len(study.get_trials(deepcopy=False))
     configured = _seeded(cfg, number)
     study.sampler = instantiate(configured.sampler)
@@ -184,7 +184,7 @@ def _open_study(
 
 
 def _seeded(cfg: DictConfig, number: int) -> DictConfig:
-    """The config with a seed for a session that begins at that trial: it repeats no draws."""
+    """The config with a seed for a session that begins at that trial, so no draws repeat."""
     merged = OmegaConf.merge(cfg, {"worker_seed": cfg.sampler_seed + 1000003 * number})
     assert isinstance(merged, DictConfig)
     return merged
@@ -196,7 +196,7 @@ def _objective(cfg: DictConfig) -> Objective:
         [cfg.direction] if isinstance(cfg.direction, str) else list(cfg.direction)
     )
     if len(names) != len(directions):
-        raise UserError(f"objective={names} and direction={directions} must be as many")
+        raise UserError(f"objective={names} needs one direction for each, not {directions}")
     for direction in directions:
         if direction not in ("minimize", "maximize"):
             raise UserError(f"direction={direction} is neither minimize nor maximize")
@@ -214,7 +214,7 @@ def _check_settings(cfg: DictConfig) -> None:
 
 
 def _check_space(space: Space, flags: list[str]) -> None:
-    """Compose what trials will be made of, so that a typo costs no trial.
+    """Compose the trials' configs in advance, so that a typo costs no trial.
 
     Raises:
         UserError: naming the overrides that do not compose.
@@ -230,25 +230,25 @@ def _check_space(space: Space, flags: list[str]) -> None:
                 f"trials cannot be composed: {reason} ({' '.join(overrides)})"
             ) from error
         if missing:
-            raise UserError(f"trials lack a value of {', '.join(sorted(missing))}")
+            raise UserError(f"trials need a value for {', '.join(sorted(missing))}")
 
 
 @contextmanager
 def _storage_errors(folder: SweepFolder) -> Iterator[None]:
-    """Within it a study that cannot be written is told in one line."""
+    """Inside this context, a study that cannot be written is reported in one line."""
     try:
         yield
     except (StorageInternalError, SQLAlchemyError, sqlite3.Error, OSError, OptunaError) as error:
         causes = [error, error.__cause__, error.__context__]
         reason = next(str(cause).strip() for cause in reversed(causes) if cause is not None)
         raise UserError(
-            f"the sweep {folder.path} cannot be recorded ({reason.splitlines()[0]}): nothing of it "
-            f"is lost; mend that and resume it with trompe sweep resume={folder.path}"
+            f"the sweep {folder.path} cannot be recorded ({reason.splitlines()[0]}): nothing is "
+            f"lost; fix that and resume it with trompe sweep resume={folder.path}"
         ) from error
 
 
 def _report(folder: SweepFolder, study: optuna.Study, objective: Objective, is_left: bool) -> None:
-    """Say what came out; the commands for what comes next."""
+    """Print the result, and the commands for what comes next."""
     states: dict[TrialState, int] = {}
     for trial in study.get_trials(deepcopy=False):
         states[trial.state] = states.get(trial.state, 0) + 1

@@ -16,7 +16,7 @@ def train(cfg: DictConfig) -> RunFolder:
 
     Raises:
         UserError: for anything in the config, the data or the run folder that cannot work.
-        KeyboardInterrupt: on Ctrl-C or SIGTERM, after the run's status was written.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, after the run's status has been written.
     """
     quiet_lightning()
     session = open_session(cfg)

@@ -1,4 +1,4 @@
-"""A config's parts, built before anything is written, so that what is wrong leaves nothing."""
+"""A config's parts, built before anything is written, so that an error leaves nothing behind."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,7 +79,7 @@ def build(session: Session) -> Job:
     callbacks = instantiate(config["callbacks"], _convert_="all")
     tick = build_tick(session, method, trackers)
     with configured("model.optimizer"):
-        method.configure_optimizers()  # Lightning makes its own: these show wrong values in time
+        method.configure_optimizers()  # Lightning makes its own: these catch wrong values early
     with configured("trainer"):
         trainer = pl.Trainer(
             **trainer_config,
@@ -114,7 +114,7 @@ def build_tick(session: Session, method: Method, trackers: dict[str, Tracker]) -
 
 
 def check_batches(config: dict[str, Any]) -> None:
-    """Refuse a model that is made for other batches than the data give.
+    """Refuse a model made for batches other than those the data give.
 
     Raises:
         UserError: naming both kinds.
@@ -123,14 +123,14 @@ def check_batches(config: dict[str, Any]) -> None:
     wanted, given = (found.batch_type for found in classes)
     if wanted is not given:
         raise UserError(
-            f"the model trains on a {wanted.__name__} and the data give a {given.__name__}: choose "
+            f"the model trains on a {wanted.__name__} but the data give a {given.__name__}: choose "
             "another data= or model="
         )
 
 
 @contextmanager
 def configured(group: str) -> Iterator[None]:
-    """Within it a part is built that refuses wrong values in its own words.
+    """Inside this context a part is built that refuses wrong values in its own words.
 
     Raises:
         UserError: with those words and the config group.

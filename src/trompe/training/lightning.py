@@ -12,7 +12,7 @@ from trompe.engine.strategy import FlatDDPStrategy
 
 def quiet_lightning() -> None:
     """Keep Lightning's tips and notes off the terminal; its warnings stay."""
-    # Lightning 2.6 calls what torch 2.15 deprecates; nothing for a user to see.
+    # Lightning 2.6 calls what torch 2.15 deprecates; users need not see it.
     warnings.filterwarnings("ignore", message=".isinstance.treespec, LeafSpec")
     # Averaged networks stay in evaluation mode, and are not trained.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")

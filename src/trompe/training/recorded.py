@@ -59,20 +59,20 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
 
 @contextmanager
 def recorded(run: RunFolder | None, trackers: Mapping[str, Tracker]) -> Iterator[None]:
-    """However what is within ends, the status is written (on rank 0) and trackers are closed."""
+    """However the block ends, the status is written (on rank 0) and trackers are closed."""
     status, error = "failed", None
     try:
         yield
         status = "done"
     except (SystemExit, KeyboardInterrupt):
-        # SystemExit is Lightning's answer to a KeyboardInterrupt, after it has torn all down.
+        # SystemExit is Lightning's answer to a KeyboardInterrupt, after it has torn it all down.
         status = "interrupted"
         if run is not None:
             print(f"\ninterrupted; resume it with: trompe train run={run.path}")
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from None
     except BaseException as exception:
-        # A note is what another process died of, which this one saw as a closed connection.
+        # A note says why another process died, which this one saw as a closed connection.
         notes = getattr(exception, "__notes__", [])
         error = notes[0] if notes else f"{type(exception).__name__}: {exception}"
         raise
@@ -85,7 +85,7 @@ def recorded(run: RunFolder | None, trackers: Mapping[str, Tracker]) -> Iterator
 
 
 def report(run: RunFolder, method: Method) -> None:
-    """Draw the curves and say where everything is, and the command that uses it."""
+    """Draw the curves, and print where everything is and the command that uses it."""
     curves = draw_curves(run)
     grids = sorted((run.path / "samples").glob("[0-9]*.png"))
     facts = run.read_facts()

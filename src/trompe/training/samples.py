@@ -14,8 +14,8 @@ class SampleGrid:
     `samples/real.png` shows images of the data beside them.
 
     Args:
-        every_kimg: thousands of images between two grids; the beginning and the first tick have
-            one too.
+        every_kimg: thousands of images between two grids; the beginning and the first tick also
+            have one.
         count: images in a grid.
 
     Raises:

@@ -14,8 +14,8 @@ from trompe.errors import UserError
 from trompe.runs.resume import apply_change, differing_keys, find_unfinished, is_free
 from trompe.runs.run_folder import RunFolder, new_run_path, open_run
 
-SESSION_KEYS = ("run", "resume", "fresh")  # say what to work on; no part of an experiment
-# Of run folders; one is added whenever older ones cannot be resumed any more.
+SESSION_KEYS = ("run", "resume", "fresh")  # say what to work on; not part of an experiment
+# Of run folders; raised by one whenever older ones can no longer be resumed.
 FORMAT = 2
 
 
@@ -28,7 +28,7 @@ class Session:
         config: resolved.
         overrides: what the config was composed from.
         resumed: whether it starts from its checkpoint.
-        parent: the run that it is a variation of, and in what.
+        parent: the run that it is a variation of, and what differs.
     """
 
     run: RunFolder
@@ -41,14 +41,14 @@ class Session:
 def open_session(cfg: DictConfig) -> Session:
     """Decide what this session works on.
 
-    `run=FOLDER` resumes that run, or, with other overrides than such as may change, starts a
-    variation of it; so does `fresh=true`, with none. `resume=auto` looks for a run to resume.
+    `run=FOLDER` resumes that run, or, with overrides that may not change on resume, starts a
+    variation of it; so does `fresh=true`, without any. `resume=auto` looks for a run to resume.
     """
     overrides = [o for o in HydraConfig.get().overrides.task if not _is_session_key(o)]
     if cfg.run is not None:
         return _reopen(open_run(cfg.run), overrides, cfg)
     if cfg.fresh:
-        raise UserError("fresh=true starts the run anew that run= names: give its folder")
+        raise UserError("fresh=true repeats the run that run= names: give its folder")
     if cfg.resume not in ("never", "auto"):
         raise UserError(f"resume={cfg.resume} is neither never nor auto")
     config = _resolve(cfg)
@@ -98,13 +98,13 @@ def _continue(run: RunFolder, overrides: list[str], config: dict[str, Any]) -> S
     if run.read_facts().get("format", 1) < FORMAT:
         raise UserError(
             f"{run.path} was trained by an older version and cannot be resumed: it can be sampled, "
-            "evaluated and compared; train it anew without run="
+            "evaluated and compared; train it again without run="
         )
     kimg = load_checkpoint(run.last_checkpoint)["clock"]["images"] / 1000
     clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
     if clock.budget_kimg < kimg:
         raise UserError(
-            f"kimg={config['kimg']:g} is less than the {kimg:g} kimg that {run.path} has already"
+            f"kimg={config['kimg']:g} is less than the {kimg:g} kimg that {run.path} already has"
         )
     return Session(run, config, overrides, resumed=True)
 

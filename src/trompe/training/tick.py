@@ -27,7 +27,7 @@ from trompe.training.samples import SampleGrid
 
 @dataclass
 class TickRecord:
-    """What one tick came to.
+    """The results of one tick.
 
     Args:
         tick: its number, from 1.
@@ -107,11 +107,11 @@ class Tick(Checkpoint):
             self.run.update_facts(best=self.best.found)
 
     def read(self, method: Method) -> TickRecord:
-        """The tick's means; the one time that the host waits for the device. Collective.
+        """The tick's means; the only time the host waits for the device. Collective.
 
         Raises:
             UserError: saying at which kimg a loss was first NaN or infinite, or weights were. The
-                checkpoint of the tick before is then the last one.
+                previous tick's checkpoint is then the last one.
         """
         clock = method.clock
         read = method.means.read(method.share)
@@ -125,7 +125,7 @@ class Tick(Checkpoint):
             what = f"weights became NaN or infinite before {clock.kimg:.3f} kimg"
         if what is not None:
             kept = self.run.last_checkpoint.is_file()
-            left = "the checkpoint of the tick before is kept" if kept else "there is no checkpoint"
+            left = "the previous tick's checkpoint is kept" if kept else "there is no checkpoint"
             raise UserError(f"{what}; {left}: try smaller learning rates or another model.loss")
         values = {
             **read.means,
@@ -142,7 +142,7 @@ class Tick(Checkpoint):
         return method.clock.tick == 1 or method.clock.is_due(self.samples.every_kimg)
 
     def draw(self, method: Method, data: Any) -> dict[str, Path]:
-        """The pictures of this moment, by name."""
+        """The pictures of this tick, by name."""
         assert self.samples is not None
         path = self.samples.draw(method, data, self.run.path)
         return {} if path is None else {"samples": path}

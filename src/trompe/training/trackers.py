@@ -1,4 +1,4 @@
-"""The trackers of a run, as far as they can work here."""
+"""The trackers of a run that can work here."""
 
 from hydra.utils import instantiate
 
@@ -29,5 +29,5 @@ def make_trackers(session: Session) -> dict[str, Tracker]:
         if tracker.is_required:
             raise UserError(line)
         if process_rank() == 0:
-            print(f"{line} (this run does without it)")
+            print(f"{line} (this run goes on without it)")
     return trackers
