@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from subprocess import TimeoutExpired
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(
     [
         "trompe.tasks.train",
         "trompe.tasks.evaluate",
@@ -34,7 +34,7 @@ class Process:
         self.args = arguments
         self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
         names = [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in self._files]
-        self._process = _CONTEXT.Process(target=_run, args=(arguments, cwd, dict(env), names))
+        self._process = CONTEXT.Process(target=_run, args=(arguments, cwd, dict(env), names))
         self._process.start()
         self._texts: list[str] = []
 
