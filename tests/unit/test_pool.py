@@ -81,7 +81,9 @@ def test_a_checkpoint_holds_all_of_it() -> None:
         pool.exchange(images(batch * BATCH), draws(batch * BATCH), "pool")
     later.load_state_dict({k: v.clone() for k, v in pool.state_dict().items()})
     for batch in range(3, 8):
-        found = [p.exchange(images(batch * BATCH), draws(batch * BATCH), "p") for p in (pool, later)]
+        found = [
+            p.exchange(images(batch * BATCH), draws(batch * BATCH), "p") for p in (pool, later)
+        ]
         assert torch.equal(*found)
 
 
@@ -89,7 +91,9 @@ def test_without_a_pool_every_image_is_returned() -> None:
     pool, new = ImagePool(0, SHAPE), images(0).requires_grad_()
     assert pool.exchange(new, draws(0), "pool") is new
     assert pool.state_dict()["images"].shape == (0, *SHAPE)
-    with pytest.raises(UserError, match="model.pool_size=-1 must be a whole number of at least 0"):
+    with pytest.raises(
+        UserError, match=r"^model.pool_size=-1 must be a whole number of at least 0"
+    ):
         ImagePool(-1, SHAPE)
 
 

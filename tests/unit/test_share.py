@@ -75,7 +75,7 @@ def rank_says(rank: int, world: int, folder: Path) -> None:
         nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.InstanceNorm2d(2, track_running_stats=True)
     )
     module.register_buffer("alike", torch.tensor([0.5, float("inf"), float("nan")]))
-    module.register_buffer("own", torch.tensor(float(rank)))
+    module[0].register_buffer("own", torch.tensor(float(rank)))  # in a layer that is no norm
     for norm in (module[1], module[2]):
         norm.running_mean.fill_(rank)
         norm.running_var.fill_(1 + rank)
@@ -90,10 +90,10 @@ def rank_says(rank: int, world: int, folder: Path) -> None:
 
     found["before"] = refused()
     level_batch_norms(module, share)
-    found["leveled"] = {k: v.tolist() for k, v in module.named_buffers() if "." in k}
-    found["own"] = module.own.item()
+    found["leveled"] = {k: v.tolist() for k, v in module[1:].named_buffers()}
+    found["own"] = module[0].own.item()
     found["other buffer"] = refused()
-    module.own.fill_(0)
+    module[0].own.fill_(0)
     found["alike"] = refused()
     found["kept"] = module.alike[0].item()
     with torch.no_grad():
@@ -114,15 +114,15 @@ def test_processes_level_batch_norms_and_nothing_else(tmp_path: Path) -> None:
         found = json.loads((tmp_path / f"{rank}.json").read_text())
         assert found["mean"] == [2, 20]
         assert found["gather"] == [[r, row] for r in range(3) for row in (1, 2)]
-        assert found["before"].startswith("own differs between processes")
+        assert found["before"].startswith("0.own differs between processes")
         for layer in ("1", "2"):
             assert found["leveled"][f"{layer}.running_mean"] == [1, 1]
             assert found["leveled"][f"{layer}.running_var"] == [2, 2]
             assert found["leveled"][f"{layer}.num_batches_tracked"] == 7
         assert found["own"] == rank
         assert found["other buffer"] == (
-            "own differs between processes, and a checkpoint keeps one: let it depend on the whole "
-            "global batch (share.mean of a number, share.gather of rows)"
+            "0.own differs between processes, and a checkpoint keeps one: let it depend on the "
+            "whole global batch (share.mean of a number, share.gather of rows)"
         )
         assert found["alike"] is None and found["kept"] == 0.5
         assert found["parameter"].startswith("0.bias differs between processes")
