@@ -24,8 +24,8 @@ from multiprocessing import connection
 from pathlib import Path
 from subprocess import TimeoutExpired
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.warm_libraries"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.warm_libraries"])
 _PYTHON = Path(__file__).with_name("warm_python.py")
 
 
@@ -50,7 +50,7 @@ class Process:
         self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
         names = [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in self._files]
         settings = (arguments, str(cwd), dict(env), names, _server(), largest)
-        self._process = _CONTEXT.Process(target=_start, args=settings)
+        self._process = CONTEXT.Process(target=_start, args=settings)
         self._process.start()
         self._texts: list[str] = []
 
@@ -145,7 +145,7 @@ def _server() -> str:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(address)
         listener.listen(64)
-        process = _CONTEXT.Process(target=_serve, args=(listener, str(python)))
+        process = CONTEXT.Process(target=_serve, args=(listener, str(python)))
         process.start()
         listener.close()
         _started.extend([folder, process, str(python)])

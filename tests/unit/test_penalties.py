@@ -6,9 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from trompe.engine.randomness import Draws
+from trompe.engine.schedules import Linear, value_at
+from trompe.engine.share import Share
 from trompe.errors import UserError
 from trompe.losses import penalties
+from trompe.losses.generator_penalties import load_penalty as load_generator_penalty
+from trompe.losses.generator_penalties import mode_seeking
 from trompe.losses.penalties import load_penalty, r1, r2, wgan_gp
+from trompe.losses.weighted_penalties import Penalties, check_every
 
 Penalty = Callable[..., Tensor]
 EVERY_PENALTY = pytest.mark.parametrize("penalty", [wgan_gp, r1, r2])
@@ -117,3 +123,87 @@ def test_penalties_are_found_by_name_or_dotted_path() -> None:
     assert load_penalty(f"{penalties.__name__}.wgan_gp") is wgan_gp
     with pytest.raises(UserError, match=r"^model.penalties=r3 .*choose one of r1, r2, wgan_gp$"):
         load_penalty("r3")
+
+
+def test_mode_seeking_by_hand() -> None:
+    # Neighbors are 0 and 1, 2 and 3; the fifth image has none.
+    latents = torch.tensor([[0.0, 0.0], [1.0, 3.0], [2.0, 2.0], [2.0, -2.0], [9.0, 9.0]])
+    fake = torch.zeros(5, 1, 2, 2)
+    fake[1] = 0.5
+    fake[2, 0, 0, 0] = 1
+    fake[4] = 7
+    # Mean distances 2 and 2 of the latents, 0.5 and 0.25 of the images.
+    expected = (2 / (0.5 + 1e-5) + 2 / (0.25 + 1e-5)) / 2
+    value = mode_seeking(lambda z: fake, latents, fake, torch.rand(5))
+    assert value.item() == pytest.approx(expected, rel=1e-6)
+    # Large where unlike latents give like images.
+    assert mode_seeking(lambda z: fake, latents[:2], torch.zeros(2, 1, 2, 2), UNIFORM) > 1e5
+    fake.requires_grad_()
+    mode_seeking(lambda z: fake, latents, fake, UNIFORM).backward()
+    assert fake.grad is not None and fake.grad[1].abs().sum() > 0 and not fake.grad[4].any()
+
+
+def test_generator_penalties_are_found_by_name() -> None:
+    assert load_generator_penalty("mode_seeking") is mode_seeking
+    with pytest.raises(UserError, match=r"model.generator_penalties=r1 is not known: .*mode_seeki"):
+        load_generator_penalty("r1")
+
+
+def weighted(penalties: Penalties, turn: int, kimg: float = 0) -> tuple[float, dict[str, float]]:
+    """Their sum in that turn, and what is tracked."""
+    tracked: dict[str, float] = {}
+    total = penalties(
+        penalties.due(turn),
+        lambda weight: value_at(weight, kimg),
+        lambda name, value: tracked.update({name: value.item()}),
+        (quadratic, REAL, FAKE),
+        Draws(0, 0, len(REAL), Share()),
+    )
+    return total.item(), tracked
+
+
+def test_a_lazy_penalty_is_taken_now_and_then_and_weighs_as_much_more() -> None:
+    at_real, at_fake = (f(quadratic, REAL, FAKE, UNIFORM).item() for f in (r1, r2))
+    lazy = Penalties(load_penalty, {"r1": 3, "r2": 5, "wgan_gp": 0}, {"r1": 2, "wgan_gp": 7})
+    assert [lazy.due(turn) for turn in range(4)] == [["r1", "r2"], ["r2"], ["r1", "r2"], ["r2"]]
+    for turn in range(4):
+        total, tracked = weighted(lazy, turn)
+        if turn % 2:
+            assert total == pytest.approx(5 * at_fake)
+            assert tracked == {"penalty/r2": pytest.approx(at_fake)}
+        else:
+            assert total == pytest.approx(2 * 3 * at_real + 5 * at_fake)
+            # Tracked without its weight.
+            assert tracked["penalty/r1"] == pytest.approx(at_real)
+    # Over many batches as much as one that is taken in each.
+    plain = Penalties(load_penalty, {"r1": 3}, {"r1": 1})
+    only = Penalties(load_penalty, {"r1": 3}, {"r1": 4})
+    sums = [sum(weighted(p, turn)[0] for turn in range(8)) for p in (plain, only)]
+    assert sums[0] == pytest.approx(sums[1])
+
+
+def test_weights_of_penalties_follow_schedules_and_modules_keep_a_state() -> None:
+    class Counted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, network: object, real: Tensor, fake: Tensor, uniform: Tensor) -> Tensor:
+            self.calls += 1
+            return real.new_tensor(0.5)
+
+    entry = {"weight": Linear(0, 4, 0, 1), "penalty": Counted()}
+    penalties = Penalties(load_penalty, {"my.counted": entry}, {})
+    assert weighted(penalties, 0, kimg=0.5) == (1, {"penalty/my.counted": 0.5})
+    assert weighted(penalties, 1, kimg=1)[0] == 2
+    assert penalties.state_dict()["my_counted.calls"] == 2
+
+
+def test_intervals_of_no_penalty_are_refused() -> None:
+    families = {"r1": 0, "r2": 0}, {"mode_seeking": 0}
+    check_every({"r1": 2, "mode_seeking": 3}, *families)
+    message = r"^model.penalty_every.r9 is no penalty: choose one of r1, r2, mode_seeking$"
+    with pytest.raises(UserError, match=message):
+        check_every({"r9": 2}, *families)
+    with pytest.raises(UserError, match=r"^model.penalty_every.r1=0 must be a whole number of at"):
+        Penalties(load_penalty, {"r1": 1}, {"r1": 0})

@@ -91,7 +91,9 @@ class Linear(Schedule):
         """From 0 at `begin_kimg` to 1 at `end_kimg`."""
         if kimg >= self.end_kimg:
             return 1.0
-        return max(0.0, kimg - self.begin_kimg) / (self.end_kimg - self.begin_kimg)
+        if kimg <= self.begin_kimg:
+            return 0.0
+        return (kimg - self.begin_kimg) / (self.end_kimg - self.begin_kimg)
 
 
 class Cosine(Linear):
@@ -110,11 +112,12 @@ class WarmUp(Schedule):
         factor: of it at the beginning.
 
     Raises:
-        UserError: if `kimg` is not above 0, or `factor` is not a number.
+        UserError: if `kimg` is not above 0, or another argument is not a number.
     """
 
     def __init__(self, then: Number, kimg: float, factor: float = 0.0) -> None:
-        self.then, self.factor = then, _finite("factor", factor)
+        self.then = then if isinstance(then, Schedule) else _finite("then", then)
+        self.factor = _finite("factor", factor)
         self.kimg = _finite("kimg", kimg)
         if kimg <= 0:
             raise UserError(f"schedule: kimg={kimg} must be above 0")
