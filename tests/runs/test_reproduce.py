@@ -105,7 +105,7 @@ def test_what_surrounds_a_run_is_told(trompe: Trompe, run: RunFolder) -> None:
         (["."], "is not a run folder"),
         ([".", "ticks=0"], "ticks=0 must be a whole number"),
         ([".", "code=old"], "code=old is neither current nor recorded"),
-        ([".", "tolerance=-1"], "tolerance=-1 must be 0"),
+        ([".", "tolerance=-1"], "tolerance=-1 must be a number of at least 0"),
         ([], "run"),
     ],
 )

@@ -115,7 +115,7 @@ def test_means_errors_and_any_division_of_the_work(
 
 def test_data_without_pairs_are_refused(content: ContentStructure) -> None:
     metric = PairComparison({"content": content}, 2)
-    with pytest.raises(UserError, match="content_random_conv compare pictures with the content"):
+    with pytest.raises(UserError, match="content_random_conv compare images with the content"):
         metric.prepare(SimpleNamespace(fingerprint="abc"))
 
 

@@ -202,7 +202,7 @@ def test_weights_of_penalties_follow_schedules_and_modules_keep_a_state() -> Non
 def test_intervals_of_no_penalty_are_refused() -> None:
     families = {"r1": 0, "r2": 0}, {"mode_seeking": 0}
     check_every({"r1": 2, "mode_seeking": 3}, *families)
-    message = r"^model.penalty_every.r9 is no penalty: choose one of r1, r2, mode_seeking$"
+    message = r"^model.penalty_every.r9 is not a penalty: choose one of r1, r2, mode_seeking$"
     with pytest.raises(UserError, match=message):
         check_every({"r9": 2}, *families)
     with pytest.raises(UserError, match=r"^model.penalty_every.r1=0 must be a whole number of at"):

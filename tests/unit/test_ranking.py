@@ -21,7 +21,7 @@ def test_mixed_protocols_are_refused_with_what_differs() -> None:
     older = {key: value for key, value in CARD.items() if key != "data"}
     values = [Value("a", 3.0, CARD), Value("b", 1.0, other), Value("c", 2.0, CARD)]
     with pytest.raises(
-        UserError, match=r"2 protocols .*: n_images: 1024, 50000 .*a, c \| b"
+        UserError, match=r"2 protocols, .*: n_images: 1024, 50000 .*a, c \| b"
     ) as said:
         rank("fd_efflite0", values)
     assert "seed" not in str(said.value) and "\n" not in str(said.value)

@@ -74,7 +74,7 @@ def test_a_schedule_of_ones_own() -> None:
         (lambda: Cosine(1, 0, None, 1), "schedule: begin_kimg=None must be a number"),  # type: ignore[arg-type]
         (
             lambda: Linear(1, 0, 5, 4),
-            "schedule: end_kimg=4 is before begin_kimg=5: exchange them",
+            "schedule: end_kimg=4 is before begin_kimg=5: swap them",
         ),
         (lambda: WarmUp(1, 0), "schedule: kimg=0 must be above 0"),
         (lambda: WarmUp(1, 1, factor="a"), "schedule: factor=a must be a number"),  # type: ignore[arg-type]

@@ -41,7 +41,7 @@ def test_what_cannot_be_divided_is_refused() -> None:
     message = r"^batch_size=7 must be divisible by the 2 processes$"
     with pytest.raises(UserError, match=message):
         Share(0, 2).rows(7)
-    message = r"^batch_size=8 must be divisible by the 2 processes, each in 3 parts$"
+    message = r"^batch_size=8 must be divisible by the 2 processes times 3 parts$"
     with pytest.raises(UserError, match=message):
         Share(0, 2, 3).rows(8)
     assert Share(0, 1, 2).rows(8).tolist() == list(range(8))  # type: ignore[union-attr]
@@ -121,8 +121,8 @@ def test_processes_level_batch_norms_and_nothing_else(tmp_path: Path) -> None:
             assert found["leveled"][f"{layer}.num_batches_tracked"] == 7
         assert found["own"] == rank
         assert found["other buffer"] == (
-            "0.own differs between processes, and a checkpoint keeps one: let it depend on the "
-            "whole global batch (share.mean of a number, share.gather of rows)"
+            "0.own differs between processes, but a checkpoint holds one: compute it from the "
+            "whole global batch (share.mean for a number, share.gather for rows)"
         )
         assert found["alike"] is None and found["kept"] == 0.5
         assert found["parameter"].startswith("0.bias differs between processes")

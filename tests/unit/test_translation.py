@@ -18,7 +18,7 @@ from trompe.metrics.score import Score
 from trompe.metrics.translation import DirectedComparison, TranslationComparison
 
 COUNT, SIDE = 12, 16
-LIMITS = {"change": 0.1, "luminance": 0.0, "hidden": 3.0, "gap": 0.01}
+LIMITS = {"change": 0.1, "luminance": -0.2, "hidden": 3.0, "gap": 0.01}
 
 
 def pictures(seed: int) -> Tensor:
@@ -72,7 +72,9 @@ def test_a_healthy_pair_of_generators_has_no_note() -> None:
     assert found["cycle_a"].value == pytest.approx(2 / 255, abs=float(saturated) + 1e-6)
     assert found["hidden_a"].value == pytest.approx(2, rel=0.02)
     assert found["truth_a_to_b"].value == pytest.approx(1 / 255, rel=0.1)
-    assert found["luminance_a_to_b"].value > 0.9
+    # With the truth known, only what differs from its correlation counts.
+    assert found["luminance_a_to_b"].value == pytest.approx(0, abs=0.05)
+    assert scores(healthy(), truth=False)["luminance_a_to_b"].value > 0.9
     assert found["gap_b"].value == pytest.approx(0.9 - 0.2)
     assert found["gap_a"].value == pytest.approx(0.8 - 0.1)
 
@@ -99,15 +101,20 @@ def test_the_values_by_hand() -> None:
 def test_a_generator_that_does_nothing_is_named() -> None:
     found = scores(healthy(images=A))
     assert list(notes(found)) == ["change_a_to_b"]
-    assert "a_to_b does nothing: images change by 0%" in notes(found)["change_a_to_b"]
+    assert (
+        "a_to_b does nothing: images move 0% of the distance to b" in notes(found)["change_a_to_b"]
+    )
     assert list(notes(scores(healthy(b_to_a=B)))) == ["change_b_to_a"]
 
 
 def test_inverted_colors_are_named() -> None:
     found = scores(healthy(images=255 - A))
     assert list(notes(found)) == ["luminance_a_to_b"]
-    assert notes(found)["luminance_a_to_b"].startswith("a_to_b inverts the colors: ")
+    assert notes(found)["luminance_a_to_b"].startswith("a_to_b inverts colors: ")
+    assert found["luminance_a_to_b"].value == pytest.approx(-2, abs=0.05)
+    found = scores(healthy(images=255 - A), truth=False)
     assert found["luminance_a_to_b"].value == pytest.approx(-1, abs=1e-3)
+    assert list(notes(found)) == ["luminance_a_to_b"]
     assert list(notes(scores(healthy(b_to_a=255 - B)))) == ["luminance_b_to_a"]
 
 
@@ -124,7 +131,7 @@ def test_a_dead_discriminator_is_named() -> None:
     logits = torch.tensor([0.5, 0.5, 0.8, 0.1]).expand(COUNT, 4)
     found = scores(healthy(logits=logits))
     assert notes(found) == {
-        "gap_b": "the discriminator of b is dead: it tells real from made by 0.000"
+        "gap_b": "the discriminator of b is dead: it separates real from fake by 0.000"
     }
     logits = torch.tensor([0.9, 0.2, 0.3, 0.305]).expand(COUNT, 4)
     assert list(notes(scores(healthy(logits=logits)))) == ["gap_a"]

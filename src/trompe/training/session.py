@@ -65,6 +65,11 @@ def open_session(cfg: DictConfig) -> Session:
 
 def _reopen(run: RunFolder, overrides: list[str], cfg: DictConfig) -> Session:
     """Resume `run`, or vary it, by its own config and new overrides."""
+    if run.read_facts().get("format", 1) < FORMAT:
+        raise UserError(
+            f"{run.path} was trained by an older version and cannot be resumed: it can be sampled, "
+            "evaluated and compared; train it again without run="
+        )
     paths = _resolve(cfg.paths)
     paths = {**paths, "output_dir": str(Path(paths["output_dir"]).expanduser().absolute())}
     run.enter_directory()
@@ -94,11 +99,6 @@ def _continue(run: RunFolder, overrides: list[str], config: dict[str, Any]) -> S
         raise UserError(
             f"{run.path} has no checkpoint to resume from: it ended before its first tick; "
             "start it again without run="
-        )
-    if run.read_facts().get("format", 1) < FORMAT:
-        raise UserError(
-            f"{run.path} was trained by an older version and cannot be resumed: it can be sampled, "
-            "evaluated and compared; train it again without run="
         )
     kimg = load_checkpoint(run.last_checkpoint)["clock"]["images"] / 1000
     clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
