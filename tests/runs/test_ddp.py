@@ -76,3 +76,18 @@ def test_an_exception_on_rank_1_ends_the_job_with_that_error(trompe: Trompe) -> 
     assert facts["status"] == "failed"
     assert facts["error"] == "rank 1: RuntimeError: planted on rank 1"
     assert "planted on rank 1" in err
+
+
+def test_a_run_resumes_on_another_number_of_processes(trompe: Trompe) -> None:
+    arguments = ["train", *TINY, *FAMILIES["dcgan"], *NO_NORM, *ODD]
+    trompe(*arguments, "name=a_whole")
+    trompe(*arguments, "name=b_part", "kimg=0.096")
+    whole, part = trompe.runs()
+    trompe("train", f"run={part.path}", "kimg=0.144", "trainer=ddp_cpu")
+    trompe("train", f"run={part.path}", "kimg=0.192", "trainer=cpu")
+    assert len(trompe.runs()) == 2  # in the same folder
+    assert [session["processes"] for session in part.read_facts()["sessions"]] == [1, 2, 1]
+    assert len(values(part)) == 4
+    first, second = load(whole.last_checkpoint), load(part.last_checkpoint)
+    for name, weights in first["state_dict"].items():
+        torch.testing.assert_close(weights, second["state_dict"][name], rtol=0, atol=1e-6)
