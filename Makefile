@@ -31,7 +31,7 @@ lint: $(STAMP) ## format check, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-benchmark: $(STAMP) ## training and metrics against the usual ways, side by side
+benchmark: $(STAMP) ## training and metrics against the usual implementations, side by side
 	$(BIN)/python scripts/benchmark.py train
 	$(BIN)/python scripts/benchmark.py metrics
 

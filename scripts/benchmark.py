@@ -2,7 +2,7 @@
 
 `python scripts/benchmark.py WHAT [--rounds N]`, WHAT one of the modules of `scripts/benchmarks`:
   train     the training step of the DCGAN against the usual loops
-  metrics   the Fréchet distance against other ways to it, features, and what tracking costs
+  metrics   the Fréchet distance against other implementations, features, and what tracking costs
   style     training with the embedded perceptual network, and stylizing
   sweep     what a sweep adds to its trials
   startup   how long the command line takes to answer

@@ -1,4 +1,4 @@
-"""What numbers cost: the Fréchet distance, the features, and tracking a default training run."""
+"""What metrics cost: the Fréchet distance, the features, and tracking a default training run."""
 
 import argparse
 import statistics

@@ -17,5 +17,5 @@ def take_turns(contestants: Mapping[str, Callable[[], object]], rounds: int) -> 
 
 
 def median_ratio(a: Sequence[float], b: Sequence[float]) -> float:
-    """Median of the rounds' ratios, for a drifting machine slows both sides alike."""
+    """Median of the rounds' ratios: a drifting machine slows both sides alike."""
     return statistics.median(x / y for x, y in zip(a, b, strict=True))

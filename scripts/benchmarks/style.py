@@ -3,7 +3,7 @@
 training   Johnson's method at 256 px, batch 4, with the embedded perceptual network, against the
 same loop with VGG-16's relu2_2 and relu4_3 (random weights: only time counts)
 stylizing  512 x 512 at the classic size of the network, as `trompe stylize` runs it, against the
-same network as it is: fp32, eager, contiguous
+plain network: fp32, eager, contiguous
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The training step of the 64-px DCGAN at batch 64, against the loops that are usual.
+"""The training step of the 64-px DCGAN at batch 64, against the usual loops.
 
   classic   a plain loop: fp32, contiguous, every backward pass through both networks, three
             `.item()` a step
@@ -6,7 +6,7 @@
   bare      our update in a bare loop, without Lightning's loops, logging or checkpoints
   trainer   our update under the full Trainer: tick records, progress, a tracker, checkpoints
 
-Each is a process of its own, as it would be in use, and they take turns.
+Each runs in its own process, as in real use, and they take turns.
 """
 
 import argparse
@@ -165,7 +165,7 @@ class Pace(pl.Callback):
 
 
 class Stop(Tick):
-    """The end of the tick, after which it is over."""
+    """Ends the tick, then training."""
 
     def __init__(
         self, run: RunFolder, config: dict[str, Any], trackers: dict[str, Any], pace: Pace
