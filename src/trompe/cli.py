@@ -73,7 +73,7 @@ def _run(command: str, arguments: list[str]) -> int:
     except (HydraException, OmegaConfBaseException, ImportError, UserError) as error:
         mistakes = [e for e in _chain(error) if isinstance(e, UserError)]
         if mistakes:
-            return _fail(_one_line(mistakes[0]))
+            return 2 if mistakes[0].is_told else _fail(_one_line(mistakes[0]))
         if line := explain(_chain(error), command):
             return _fail(line)
         if _is_internal(error):

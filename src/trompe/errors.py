@@ -2,7 +2,13 @@
 
 
 class UserError(Exception):
-    """Says in one line what is wrong, where, and what to do about it."""
+    """Says in one line what is wrong, where, and what to do about it.
+
+    Attributes:
+        is_told: whether another process prints it.
+    """
+
+    is_told = False
 
 
 def check_count(key: str, value: object, least: int = 1) -> None:

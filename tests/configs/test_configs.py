@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from tests.configs.training import random_batches, train_and_check
+from tests.configs.training import make_method, random_batches, train_and_check
 from trompe.command import config_dir
 from trompe.data.image_data import Batch
 from trompe.metrics.evaluation import Evaluation
@@ -96,6 +96,28 @@ def test_style_generator_trains(generator: str) -> None:
         "data.resolution=32",
     )
     narrow(cfg.model)
+    train_and_check(cfg, random_batches(cfg))
+
+
+LINE = "{_target_:trompe.engine.schedules.Linear,start:0,end:1,begin_kimg:0,end_kimg:10}"
+SCHEDULED = {
+    "dcgan": ["penalties.r1", "generator_penalties.mode_seeking"],
+    "adversarial_style": ["weights.adversarial", "weights.content"],
+}
+
+
+@pytest.mark.parametrize("model", SCHEDULED)
+def test_schedules_take_the_place_of_numbers(model: str) -> None:
+    keys = ["generator_lr", "ema_half_life_kimg", *SCHEDULED[model]]
+    lines = [f"+schedule@model.{key}=linear" for key in keys]
+    ends = [f"model.{key}.{end}" for key in keys for end in ("start=0.01", "end=0.06")]
+    betas = f"model.optimizer.betas=[{LINE},0.999]"
+    cfg = composed(f"model={model}", *lines, *ends, betas, "data.resolution=32", "kimg=10")
+    narrow(cfg.model)
+    method = make_method(cfg, 4)
+    method.training_step(random_batches(cfg)[0], 0)
+    group = method.optimizers()[0].param_groups[0]
+    assert group["lr"] == pytest.approx(0.03) and group["betas"] == pytest.approx([0.4, 0.999])
     train_and_check(cfg, random_batches(cfg))
 
 

@@ -41,7 +41,7 @@ def test_what_cannot_be_divided_is_refused() -> None:
     message = r"^batch_size=7 must be divisible by the 2 processes$"
     with pytest.raises(UserError, match=message):
         Share(0, 2).rows(7)
-    message = r"^batch_size=8 must be divisible by the 2 processes times 3 parts$"
+    message = r"^batch_size=8 must be divisible by the 2 processes times model.accumulate=3$"
     with pytest.raises(UserError, match=message):
         Share(0, 2, 3).rows(8)
     assert Share(0, 1, 2).rows(8).tolist() == list(range(8))  # type: ignore[union-attr]

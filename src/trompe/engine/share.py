@@ -40,10 +40,10 @@ class Share:
             UserError: if the batch cannot be divided equally.
         """
         if count % (self.world_size * self.parts):
-            times = f" times {self.parts} parts" if self.parts > 1 else ""
-            raise UserError(
-                f"batch_size={count} must be divisible by the {self.world_size} processes{times}"
-            )
+            by = f"the {self.world_size} processes" if self.world_size > 1 else ""
+            if self.parts > 1:
+                by += f"{' times ' if by else ''}model.accumulate={self.parts}"
+            raise UserError(f"batch_size={count} must be divisible by {by}")
         if self.parts == 1:
             each = count // self.world_size
             return slice(self.rank * each, (self.rank + 1) * each)

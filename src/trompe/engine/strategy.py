@@ -14,6 +14,8 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from trompe.errors import UserError
+
 _FIRST_ERROR = "trompe/first_error"
 
 
@@ -48,7 +50,7 @@ class FlatDDPStrategy(DDPStrategy):
         return super().optimizer_step(optimizer, closure, model, **kwargs)
 
     def on_exception(self, exception: BaseException) -> None:
-        """Tell rank 0, which records it, the first error of another process.
+        """Tell rank 0, which records and prints it, the first error of another process.
 
         Rank 0 itself sees only a closed connection; the cause is added to that error as a note.
         """
@@ -61,6 +63,8 @@ class FlatDDPStrategy(DDPStrategy):
                 text = f"{type(exception).__name__}: {exception}"
                 # The first one counts: it takes the others down.
                 store.compare_set(_FIRST_ERROR, "", f"rank {self.global_rank}: {text}")
+                if isinstance(exception, UserError):
+                    exception.is_told = True
             elif store.check([_FIRST_ERROR]):
                 exception.add_note(store.get(_FIRST_ERROR).decode(errors="replace"))
         except RuntimeError:

@@ -7,6 +7,9 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
+
+# What `spectral_norm` adds to a layer; torch has no public name for it.
+from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
 
 from trompe.engine.clock import Clock
@@ -100,8 +103,13 @@ class Method(pl.LightningModule):
         else:
             parts = zip(*(tensor.chunk(self.accumulate) for tensor in batch), strict=True)
             portions = [(type(batch)(*part), draws.part(i)) for i, part in enumerate(parts)]
+            iterated = power_iterations(self)
             for stage in self.stages(phase):
+                before = [buffer.clone() for buffer in iterated]
                 for self._part, (portion, numbers) in enumerate(portions):
+                    # Every part sees the same weights.
+                    for buffer, value in zip(iterated, before, strict=True):
+                        buffer.copy_(value)
                     with drawing(numbers):
                         self.update(stage, portion, numbers)
         self.clock.advance()
@@ -219,6 +227,12 @@ class Method(pl.LightningModule):
             return torch.get_rng_state()
         state: Tensor = torch.get_device_module(self.device).get_rng_state()
         return state
+
+
+def power_iterations(module: nn.Module) -> list[Tensor]:
+    """What spectral norms iterate at every forward pass (Miyato et al. 2018, sec. 2.1)."""
+    layers = [layer for layer in module.modules() if isinstance(layer, _SpectralNorm)]
+    return [buffer for layer in layers for buffer in layer.buffers(recurse=False)]
 
 
 class frozen:

@@ -9,6 +9,7 @@ from typing import Any
 
 from trompe.engine.checkpoint import load_checkpoint
 from trompe.engine.hardware import describe_hardware
+from trompe.errors import UserError
 from trompe.loggers.tracker import Tracker
 from trompe.methods.capabilities import usage
 from trompe.methods.method import Method
@@ -73,8 +74,11 @@ def recorded(run: RunFolder | None, trackers: Mapping[str, Tracker]) -> Iterator
         raise KeyboardInterrupt from None
     except BaseException as exception:
         # A note says why another process died, which this one saw as a closed connection.
-        notes = getattr(exception, "__notes__", [])
+        notes = [] if isinstance(exception, UserError) else getattr(exception, "__notes__", [])
         error = notes[0] if notes else f"{type(exception).__name__}: {exception}"
+        where, _, mistake = error.partition(f": {UserError.__name__}: ")
+        if notes and mistake:
+            raise UserError(f"{where}: {mistake}") from exception
         raise
     finally:
         if run is not None:

@@ -1,0 +1,148 @@
+"""Results do not depend on how many processes or parts a batch is divided over."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import FAMILIES, TINY, TINY_STYLE, Trompe, difference, load, values
+from tests.runs.outside import FILES
+from tests.runs.test_ddp import NO_NORM, ODD
+from tests.runs.test_resume import RESULT
+from trompe.runs.run_folder import RunFolder
+
+OUTSIDE = {"PYTHONPATH": str(Path(__file__).parent)}
+CONFIG = ["--config-dir", "my_conf"]
+# 6 images: for two and for three processes. 8 batches of 90 images, which they do not divide.
+PAIR = [*CONFIG, *TINY, "data.size=90", "model=pair", "batch_size=6", "kimg=0.096"]
+METRICS = [override for override in TINY if override.startswith("metrics")]
+TWO = ["trainer=ddp_cpu"]
+THREE = [*TWO, "trainer.devices=3"]
+
+
+@pytest.fixture
+def outside(trompe: Trompe) -> Trompe:
+    for name, text in FILES.items():
+        path = trompe.folder / "my_conf" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    trompe.env |= OUTSIDE
+    return trompe
+
+
+def check_alike(one: RunFolder, other: RunFolder, tolerance: float = 1e-6) -> None:
+    """Refuse runs whose records or weights differ by more than rounding."""
+    assert len(values(one)) == len(values(other)) > 0
+    for a, b in zip(values(one), values(other), strict=True):
+        assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
+    first, second = (load(run.last_checkpoint)["state_dict"] for run in (one, other))
+    assert first.keys() == second.keys()
+    for name, weights in first.items():
+        torch.testing.assert_close(weights, second[name], rtol=0, atol=tolerance, msg=name)
+
+
+def test_a_pair_of_generators_trains_resumes_and_is_of_use(outside: Trompe) -> None:
+    trompe = outside
+    trompe("train", *PAIR, "name=a_whole")
+    (whole,) = trompe.runs()
+    killed = trompe.stop_after(1, signal.SIGKILL, "train", *PAIR, "name=killed")
+    trompe("train", *CONFIG, f"run={killed.path}")
+    a, b = load(whole.last_checkpoint), load(killed.last_checkpoint)
+    assert difference({k: a[k] for k in RESULT}, {k: b[k] for k in RESULT}) is None
+    assert values(whole) == values(killed)
+    state = a["state_dict"]
+    assert int(state["pools.0.count"]) == 8 and float(state["blur"]) != 0
+    assert "fd_random_conv" in values(whole)[-1]
+
+    trompe("sample", f"run={whole.path}", "n=3", "out=made")
+    assert (trompe.folder / "made" / "grid.png").is_file()
+    trompe("evaluate", f"run={whole.path}", "checkpoint=last", *METRICS, "out=card.json")
+    card = json.loads((trompe.folder / "card.json").read_text())
+    assert card["values"]["fd_random_conv"]["value"] == values(whole)[-1]["fd_random_conv"]
+    message = trompe.fails("stylize", f"run={whole.path}", "content=made")
+    assert "use trompe sample" in message
+
+
+def test_several_processes_equal_one_and_resume_each_other(outside: Trompe) -> None:
+    outside("train", *PAIR, "name=a_one")
+    outside("train", *PAIR, "name=b_three", *THREE)
+    auto = ["train", *PAIR, "name=c_part", "resume=auto"]
+    outside.stop_after(1, signal.SIGTERM, *auto, *TWO)
+    outside(*auto, *THREE)
+    one, three, part = outside.runs()  # the last two sessions share a folder
+    assert [session["processes"] for session in part.read_facts()["sessions"]] == [2, 3]
+    assert part.read_facts()["status"] == "done"
+    check_alike(one, three)
+    check_alike(one, part)
+
+
+GAN = ["train", *TINY, *FAMILIES["dcgan"], *NO_NORM, *ODD, "model.penalties.r1=1"]
+GAN += ["model/augment=diffaugment", "model.discriminator_steps=2", "+model.optimizer.eps=1e-4"]
+# Few and small steps: an absolute value has a kink, where rounding turns a gradient's sign.
+STYLE = ["train", *TINY_STYLE, "+model.optimizer.eps=0.01", "model.optimizer.lr=1e-4"]
+STYLE += ["tick_kimg=0.016", "model.warmup_kimg=0.016"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "tolerance"),
+    [([*GAN, "kimg=0.096"], 1e-6), ([*STYLE, "kimg=0.032"], 1e-5)],
+    ids=["gan", "adversarial_style"],
+)
+def test_two_parts_equal_one(trompe: Trompe, arguments: list[str], tolerance: float) -> None:
+    trompe(*arguments, "name=a_one")
+    trompe(*arguments, "name=b_parts", "model.accumulate=2")
+    check_alike(*trompe.runs(), tolerance)
+
+
+def test_parts_that_do_not_divide_the_batch_are_refused(trompe: Trompe) -> None:
+    arguments = [*TINY, "model=mlp_gan", "model.accumulate=3"]
+    told = "batch_size=8 must be divisible by"
+    assert f"{told} model.accumulate=3" in trompe.fails("train", *arguments)
+    both = f"{told} the 2 processes times model.accumulate=3"
+    assert both in trompe.fails("train", *arguments, *TWO)
+    assert trompe.runs() == []
+
+
+def test_an_augmentation_that_adapts_is_the_same_on_two_processes(outside: Trompe) -> None:
+    arguments = ["train", *CONFIG, *TINY, "model=adaptive", *ODD, "kimg=0.096"]
+    arguments += ["+model.optimizer.eps=1e-4"]
+    outside(*arguments, "name=a_one")
+    outside(*arguments, "name=b_two", *TWO)
+    one, _ = outside.runs()
+    assert float(load(one.last_checkpoint)["state_dict"]["augment.strength"]) != 0
+    check_alike(*outside.runs())
+
+
+CARELESS = [*TINY, "model=mlp_gan", "model.discriminator.width=16", "kimg=0.048"]
+
+
+def test_a_network_that_draws_by_itself_is_warned_of(outside: Trompe) -> None:
+    generator = ["~model.generator", "+model.generator._target_=outside.Careless"]
+    result = outside("train", *CARELESS, *TWO, *generator)
+    assert result.stderr.count("a network draws from torch's global generator") == 1
+    assert "noise_like or Dropout" in result.stderr
+
+
+def test_state_that_differs_between_processes_is_refused(outside: Trompe) -> None:
+    uneven = [*CARELESS, "model.generator.width=32", "model._target_=outside.Uneven"]
+    message = outside.fails("train", *uneven, *TWO)
+    assert "seen differs between processes" in message and "share.mean" in message
+    (run,) = outside.runs()
+    assert not run.last_checkpoint.exists()
+
+
+def test_data_of_one_picture_need_no_split(outside: Trompe) -> None:
+    tiny = [o for o in TINY if not o.startswith(("data", "metrics", "batch_size"))]
+    arguments = [*CONFIG, *tiny, "data=one_picture", "model=prior", "metrics=[]", "batch_size=1"]
+    outside("train", *arguments)
+    (run,) = outside.runs()
+    losses = [record["loss/generator"] for record in values(run)]
+    assert losses[-1] < losses[0] / 10
+    pictures = {path.name for path in (run.path / "samples").iterdir()}
+    assert pictures == {f"{kimg}.png" for kimg in ("00000.000", "00000.048", "00000.096")} | {
+        "00000.192.png"
+    }
+    message = outside.fails("sample", f"run={run.path}")
+    assert "trompe sample does not work with the model of" in message
