@@ -1,5 +1,6 @@
 """Turns a function of a config into a command."""
 
+import atexit
 import functools
 import gc
 import sys
@@ -77,6 +78,7 @@ def quick_imports() -> Iterator[None]:
         yield
     finally:
         gc.freeze()  # nor later in what was imported, which stays
+        atexit.register(gc.unfreeze)  # at exit, nanobind's libraries print what is left
         if was_enabled:
             gc.enable()
 

@@ -133,3 +133,10 @@ def test_two_processes_cannot_train_one_folder(trompe: Trompe) -> None:
     run.lock()
     message = trompe.fails("train", f"run={run.path}", "kimg=0.096")
     assert "is being trained by another process" in message
+
+
+def test_a_program_ends_quietly() -> None:
+    pytest.importorskip("triton")  # its binding prints what was not freed
+    code = "from trompe.command import quick_imports\nwith quick_imports():\n    import triton"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == done.stderr == ""

@@ -106,7 +106,7 @@ def test_translations_have_the_shape_and_range_of_images(upsampling: str) -> Non
         made = network(noise(*shape))
         assert made.shape == shape and made.isfinite().all()
     with torch.no_grad():
-        network.layers[-2].weight.mul_(1000)
+        network.layers[-1].weight.mul_(1000)
     made = network(noise(2, 3, 32, 32))
     assert -1 <= made.min() < -0.9 and 0.9 < made.max() <= 1
     assert ResnetTranslator(4, 1, channels=1)(noise(1, 1, 16, 16)).shape == (1, 1, 16, 16)
@@ -144,7 +144,7 @@ def test_every_layer_learns_and_biases_before_norms_change_nothing(upsampling: s
     shifted = copy.deepcopy(network)
     with torch.no_grad():
         for name, parameter in shifted.named_parameters():
-            if name.endswith("bias") and parameter is not shifted.layers[-2].bias:
+            if name.endswith("bias") and parameter is not shifted.layers[-1].bias:
                 parameter.add_(0.1)
     assert torch.allclose(shifted(images), made, atol=1e-4)
 
@@ -157,3 +157,16 @@ def test_the_residual_path_is_there() -> None:
             parameter.zero_()
     features = noise(2, 16, 8, 8)
     assert torch.equal(block(features), features)
+
+
+def test_a_skip_keeps_what_instance_normalization_takes_away() -> None:
+    network = ResnetTranslator(4, 1, skip=True)
+    with torch.no_grad():
+        network.layers[-1].weight.zero_()
+    images = torch.cat([noise(1, 3, 16, 16).clamp(-1, 1), torch.ones(1, 3, 16, 16)])
+    assert torch.allclose(network(images), 0.98 * images, atol=1e-6)
+    texture = noise(1, 3, 16, 16) / 4
+    dark, light = texture - 0.4, texture + 0.4
+    plain = ResnetTranslator(4, 1)
+    assert torch.allclose(plain(dark), plain(light), atol=1e-4)
+    assert (network(light) - network(dark)).mean() > 0.7

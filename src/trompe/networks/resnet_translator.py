@@ -7,6 +7,10 @@ from torch import Tensor, nn
 from trompe.errors import UserError
 from trompe.networks.init import init_normal
 
+Norm = Callable[[int], nn.Module]
+_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+_INSIDE = 0.98  # so that the inverse of the tanh is finite
+
 
 class ResnetTranslator(nn.Module):
     """Images of one kind to images of another: downsampling, residual blocks, upsampling.
@@ -26,6 +30,13 @@ class ResnetTranslator(nn.Module):
         upsampling: ``"transposed"`` convolutions, as in the paper; or ``"resize"``, repeating
             pixels before a convolution, which leaves no checkerboard (Odena et al. 2016,
             https://distill.pub/2016/deconv-checkerboard).
+        norm: makes a normalization from a number of channels; None: no normalization, and weights
+            begin as He et al. 2015 have them, those of the blocks ten times smaller (Wang et al.
+            2018, ESRGAN, https://arxiv.org/abs/1809.00219, sec. 3.1 and 4.1). Instance
+            normalization takes an image's mean color away, and may leave bright blobs in its place
+            (Karras et al. 2020, StyleGAN2, sec. 2).
+        skip: add the image to what the layers make of it, before the tanh (Kupyn et al. 2018,
+            https://arxiv.org/abs/1711.07064, sec. 3.2, there without the tanh).
 
     Attributes:
         multiple: what the sides of images must be a multiple of, pixels.
@@ -42,22 +53,36 @@ class ResnetTranslator(nn.Module):
         blocks: int = 9,
         channels: int = 3,
         upsampling: str = "transposed",
+        norm: Norm | None = nn.InstanceNorm2d,
+        skip: bool = False,
     ) -> None:
         super().__init__()
+        self.skip = skip
         if upsampling not in ("transposed", "resize"):
             raise UserError(f"model.generator.upsampling={upsampling} must be transposed or resize")
         up = _resize if upsampling == "resize" else _transposed
         self.layers: Callable[[Tensor], Tensor] = nn.Sequential(
-            *_normed(_mirrored(channels, width, 7), width),
-            *_normed(nn.Conv2d(width, 2 * width, 3, 2, 1), 2 * width),
-            *_normed(nn.Conv2d(2 * width, 4 * width, 3, 2, 1), 4 * width),
-            *(_Block(4 * width) for _ in range(blocks)),
-            *_normed(up(4 * width, 2 * width), 2 * width),
-            *_normed(up(2 * width, width), width),
+            *_normed(_mirrored(channels, width, 7), width, norm),
+            *_normed(nn.Conv2d(width, 2 * width, 3, 2, 1), 2 * width, norm),
+            *_normed(nn.Conv2d(2 * width, 4 * width, 3, 2, 1), 4 * width, norm),
+            *(_Block(4 * width, norm) for _ in range(blocks)),
+            *_normed(up(4 * width, 2 * width), 2 * width, norm),
+            *_normed(up(2 * width, width), width, norm),
             _mirrored(width, channels, 7),
-            nn.Tanh(),
         )
         init_normal(self)
+        if norm is None:
+            self.init_without_norm()
+
+    def init_without_norm(self) -> None:
+        """Keep the features' size from layer to layer; begin with blocks that change little."""
+        *inner, _ = (layer for layer in self.modules() if isinstance(layer, _CONVOLUTIONS))
+        for layer in inner:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        for block in self.modules():
+            if isinstance(block, _Block):
+                for parameter in block.parameters():
+                    parameter.data *= 0.1
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, channels, H, W) in [-1, 1] to images of the other kind.
@@ -73,18 +98,21 @@ class ResnetTranslator(nn.Module):
                 f"an image of {width} x {height} pixels: this network needs sides of at least 8 "
                 f"pixels that are multiples of {self.multiple}"
             )
-        return self.layers(images)
+        made = self.layers(images)
+        if self.skip:
+            made = made + (_INSIDE * images).atanh()
+        return made.tanh()
 
 
 class _Block(nn.Module):
     """Features plus two convolutions of them; no activation after the sum."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: Norm | None) -> None:
         super().__init__()
         self.layers: Callable[[Tensor], Tensor] = nn.Sequential(
-            *_normed(_mirrored(channels, channels, 3), channels),
+            *_normed(_mirrored(channels, channels, 3), channels, norm),
             _mirrored(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            *([] if norm is None else [norm(channels)]),
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -92,8 +120,8 @@ class _Block(nn.Module):
         return features + self.layers(features)
 
 
-def _normed(layer: nn.Module, channels: int) -> list[nn.Module]:
-    return [layer, nn.InstanceNorm2d(channels), nn.ReLU(inplace=True)]
+def _normed(layer: nn.Module, channels: int, norm: Norm | None) -> list[nn.Module]:
+    return [layer, *([] if norm is None else [norm(channels)]), nn.ReLU(inplace=True)]
 
 
 def _mirrored(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:

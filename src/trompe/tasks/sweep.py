@@ -230,7 +230,9 @@ def _check_space(space: Space, flags: list[str]) -> None:
                 f"trials cannot be composed: {reason} ({' '.join(overrides)})"
             ) from error
         if missing:
-            raise UserError(f"trials need a value for {', '.join(sorted(missing))}")
+            raise UserError(
+                f"trials need a value: add {' '.join(f'{x}=...' for x in sorted(missing))}"
+            )
 
 
 @contextmanager
