@@ -18,7 +18,7 @@ from trompe.metrics.score import Score
 from trompe.metrics.translation import DirectedComparison, TranslationComparison
 
 COUNT, SIDE = 12, 16
-LIMITS = {"change": 0.1, "luminance": -0.2, "hidden": 3.0, "gap": 0.01}
+LIMITS = {"change": 0.1, "luminance": -0.2, "hidden": 3.0, "gap": 0.01, "won": 0.95}
 
 
 def pictures(seed: int) -> Tensor:
@@ -135,6 +135,10 @@ def test_a_dead_discriminator_is_named() -> None:
     }
     logits = torch.tensor([0.9, 0.2, 0.3, 0.305]).expand(COUNT, 4)
     assert list(notes(scores(healthy(logits=logits)))) == ["gap_a"]
+    logits = torch.tensor([1.0, 0.02, 0.9, 0.1]).expand(COUNT, 4)
+    assert notes(scores(healthy(logits=logits))) == {
+        "gap_b": "the discriminator of b has won: it separates real from fake by 0.980"
+    }
 
 
 def data(cache: Path) -> UnpairedData:

@@ -70,13 +70,14 @@ class TranslationComparison(Comparison):
       above 1, G hides in its image what F needs (Chu et al. 2017,
       https://arxiv.org/abs/1712.02950, sec. 4).
     - ``gap_a``: the discriminator's mean logit of real images minus that of translations. Near 0 it
-      cannot tell them apart at all, and teaches nothing.
+      cannot tell them apart at all; near the distance of its targets, 1 with least squares, it has
+      won. Either way it teaches nothing.
 
     A value beyond its limit comes with a note that names what is wrong.
 
     Args:
         n_images: pairs of images.
-        limits: of change, luminance, hidden and gap.
+        limits: of change, luminance, hidden and gap, and of the gap of one that has won.
     """
 
     needs = ("b_to_a", "cycle_a", "cycle_b", "noisy_cycle_a", "noisy_cycle_b", "logits")
@@ -162,6 +163,8 @@ class TranslationComparison(Comparison):
         note = None
         if abs(gap) < self.limits["gap"]:
             note = f"the discriminator of {kind} is dead: it separates real from fake by {gap:.3f}"
+        elif gap > self.limits["won"]:
+            note = f"the discriminator of {kind} has won: it separates real from fake by {gap:.3f}"
         return Score(gap, note=note)
 
     def directions(self) -> dict[str, str]:
