@@ -77,31 +77,61 @@ class Pair(Method, FromLatents):
             self.make_optimizer(SGD, self.judges.parameters(), lr=1e-2),
         ]
 
+    def phase(self) -> str:
+        return "d+g"
+
     def update(self, phase: str, batch: Batch, draws: Draws) -> None:
-        real = to_signed(batch.images)
+        names = phase.split("+")
         fakes = []
         for name, generator in (("first", self.first), ("second", self.second)):
             with draws.named(name):
                 fakes.append(generator(draws.normal(f"latents {name}", 4)))
-        losses = []
+        if "d" in names:
+            self.update_judges(to_signed(batch.images), fakes, draws)
+        if "g" in names:
+            with frozen(self.judges):
+                told = [judge(fake) for judge, fake in zip(self.judges, fakes, strict=True)]
+                loss = (torch.cat(told) - 1).square().mean()
+                self.track("loss/generator", loss)
+                self.step("g", loss)
+
+    def update_judges(self, real: Tensor, fakes: list[Tensor], draws: Draws) -> None:
+        losses, seen_by = [], []
         for i, (judge, pool) in enumerate(zip(self.judges, self.pools, strict=True)):
             seen = pool.exchange(fakes[i], draws, f"pool {i}")
             noise = draws.normal(f"blur {i}", 3, SIDE, SIDE)
             logits = judge(real + self.blur * noise)
-            self.blur += 0.1 * draws.share.mean(logits.detach().sign().mean())
+            seen_by.append(logits)
             losses.append((logits - 1).square().mean() + judge(seen).square().mean())
         loss = torch.stack(losses).sum()
         self.track("loss/discriminator", loss)
         self.step("d", loss)
-        with frozen(self.judges):
-            told = [judge(fake) for judge, fake in zip(self.judges, fakes, strict=True)]
-            loss = (torch.cat(told) - 1).square().mean()
-            self.track("loss/generator", loss)
-            self.step("g", loss)
+        if (batch := self.of_batch("logits", torch.cat(seen_by))) is not None:
+            self.blur += 0.1 * draws.share.mean(batch.sign().mean())
 
     @torch.no_grad()
     def sample(self, inputs: Latents, which: str = "first", **options: Any) -> Tensor:
         return self.averages[("first", "second").index(which)](inputs.latents)
+
+
+class Hasty(Pair):
+    """Takes a generator step whatever the phase."""
+
+    def update(self, phase: str, batch: Batch, draws: Draws) -> None:
+        super().update("d+g", batch, draws)
+
+
+class Disordered(Pair):
+    """Names its steps in another order than it takes them."""
+
+    def phase(self) -> str:
+        return "g+d"
+
+
+class Nameless(Pair):
+    """Has an optimizer without a name."""
+
+    optimizer_names = ("g",)
 
 
 class Adaptive(Augment):

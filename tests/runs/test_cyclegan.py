@@ -88,6 +88,17 @@ def test_killed_and_resumed_equals_uninterrupted_and_is_of_use(
     assert "style_pairs compares images with their content and style" in message
 
 
+def test_wrong_losses_and_weights_are_refused(trompe: Trompe, tiny: list[str]) -> None:
+    for override, told in (
+        ("model.loss=relativistic", "model.loss=relativistic compares images in pairs"),
+        ("model.weights.cycle=abc", "model.weights.cycle=abc must be a number, or a schedule"),
+        ("~model.weights.identity", "model.weights.identity is missing"),
+        ("+model.weights.gram=1", "model.weights.gram is not a loss of this model"),
+    ):
+        assert told in trompe.fails(*tiny, override)
+    assert trompe.runs() == []
+
+
 @pytest.mark.parametrize(
     ("other", "kimg"),
     [

@@ -82,12 +82,13 @@ GAN = ["train", *TINY, *FAMILIES["dcgan"], *NO_NORM, *ODD, "model.penalties.r1=1
 GAN += ["model/augment=diffaugment", "model.discriminator_steps=2", "+model.optimizer.eps=1e-4"]
 # Few and small steps: an absolute value has a kink, where rounding turns a gradient's sign.
 STYLE = ["train", *TINY_STYLE, "+model.optimizer.eps=0.01", "model.optimizer.lr=1e-4"]
-STYLE += ["tick_kimg=0.016", "model.warmup_kimg=0.016"]
+STYLE = [*(o for o in STYLE if not o.startswith("metrics")), "metrics=[]"]
+STYLE += ["tick_kimg=0.008", "model.warmup_kimg=0.008"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "tolerance"),
-    [([*GAN, "kimg=0.096"], 1e-6), ([*STYLE, "kimg=0.032"], 1e-5)],
+    [([*GAN, "kimg=0.096"], 1e-6), ([*STYLE, "kimg=0.016"], 1e-5)],
     ids=["gan", "adversarial_style"],
 )
 def test_two_parts_equal_one(trompe: Trompe, arguments: list[str], tolerance: float) -> None:
@@ -105,14 +106,18 @@ def test_parts_that_do_not_divide_the_batch_are_refused(trompe: Trompe) -> None:
     assert trompe.runs() == []
 
 
-def test_an_augmentation_that_adapts_is_the_same_on_two_processes(outside: Trompe) -> None:
+def test_an_augmentation_that_adapts_is_the_same_everywhere(
+    outside: Trompe,
+) -> None:
     arguments = ["train", *CONFIG, *TINY, "model=adaptive", *ODD, "kimg=0.096"]
     arguments += ["+model.optimizer.eps=1e-4"]
     outside(*arguments, "name=a_one")
     outside(*arguments, "name=b_two", *TWO)
-    one, _ = outside.runs()
+    outside(*arguments, "name=c_parts", "model.accumulate=2")
+    one, two, parts = outside.runs()
     assert float(load(one.last_checkpoint)["state_dict"]["augment.strength"]) != 0
-    check_alike(*outside.runs())
+    check_alike(one, two)
+    check_alike(one, parts)
 
 
 CARELESS = [*TINY, "model=mlp_gan", "model.discriminator.width=16", "kimg=0.048"]
@@ -133,10 +138,28 @@ def test_state_that_differs_between_processes_is_refused(outside: Trompe) -> Non
     assert not run.last_checkpoint.exists()
 
 
+def test_a_step_outside_of_its_phase_is_refused(outside: Trompe) -> None:
+    # Parts are processed optimizer by optimizer: such a method would step twice.
+    arguments = ["train", *PAIR, "model._target_=outside.Hasty"]
+    told = "takes a step of 'g' that its phase does not have there"
+    assert f"Hasty.update {told}" in outside.fails(*arguments, "model.accumulate=2")
+    message = outside.fails(*arguments, "model._target_=outside.Disordered")
+    assert f"Disordered.update {told}" in message
+    message = outside.fails(*arguments, "model._target_=outside.Nameless")
+    assert "gives 2 optimizers, but optimizer_names are g: one name for each" in message
+
+
+def test_parts_of_a_batch_adapt_to_all_of_it(outside: Trompe) -> None:
+    outside("train", *PAIR, "name=a_one", "kimg=0.048")
+    outside("train", *PAIR, "name=b_parts", "kimg=0.048", "model.accumulate=3")
+    check_alike(*outside.runs())
+
+
 def test_data_of_one_picture_need_no_split(outside: Trompe) -> None:
     tiny = [o for o in TINY if not o.startswith(("data", "metrics", "batch_size"))]
     arguments = [*CONFIG, *tiny, "data=one_picture", "model=prior", "metrics=[]", "batch_size=1"]
-    outside("train", *arguments)
+    arguments = ["train", *arguments]
+    outside(*arguments)
     (run,) = outside.runs()
     losses = [record["loss/generator"] for record in values(run)]
     assert losses[-1] < losses[0] / 10
@@ -146,3 +169,7 @@ def test_data_of_one_picture_need_no_split(outside: Trompe) -> None:
     }
     message = outside.fails("sample", f"run={run.path}")
     assert "trompe sample does not work with the model of" in message
+    told = "OnePicture has no images to measure others against: set metrics=[]"
+    assert told in outside.fails("evaluate", f"run={run.path}", "metrics=[random_conv]")
+    few = [f"metrics.random_conv.n_{key}=10" for key in ("images", "reference")]
+    assert told in outside.fails(*arguments[:-2], "metrics=[random_conv]", *few, "batch_size=1")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trompe.engine.clock import Clock
 from trompe.engine.share import Share
+from trompe.errors import UserError
 
 
 class BatchStream(Protocol):
@@ -33,6 +34,19 @@ class TrainingData(pl.LightningDataModule):
             UserError: if there is nothing to train on.
         """
         raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        """Get ready to be streamed; the second time it does nothing."""
+
+    def split_size(self, split: str) -> int:
+        """Number of images in ``"train"`` or ``"validation"``, for metrics.
+
+        Raises:
+            UserError: if the data have no splits.
+        """
+        raise UserError(
+            f"{type(self).__name__} has no images to measure others against: set metrics=[]"
+        )
 
     @property
     def fingerprint(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trompe.engine.schedules import Number, value_at
+from trompe.engine.schedules import Number, check_number, value_at
 
 
 class Averaged(nn.Module):
@@ -25,10 +25,15 @@ class Averaged(nn.Module):
 
     Attributes:
         network: the average.
+
+    Raises:
+        UserError: if a number is below 0, or none.
     """
 
     def __init__(self, network: nn.Module, half_life_kimg: Number, rampup: float = 0.0) -> None:
         super().__init__()
+        check_number("model.ema_half_life_kimg", half_life_kimg, 0)
+        check_number("model.ema_rampup", rampup, 0)
         self.network: Any = copy.deepcopy(network).requires_grad_(False)
         self._followed = (network,)  # in a tuple, so that its weights are not registered twice
         self.half_life_kimg = half_life_kimg

@@ -9,7 +9,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from trompe.engine.clock import Clock
-from trompe.engine.schedules import values_at, varies
+from trompe.engine.schedules import check_number, values_at, varies
 from trompe.errors import check_positive
 
 
@@ -33,10 +33,12 @@ def make_optimizer(
         settings: more of them, such as `lr`; numbers, schedules, or lists of these.
 
     Raises:
-        UserError: if `clip_norm` is not above 0.
+        UserError: if `clip_norm` is not above 0, or the learning rate is none.
     """
     if clip_norm is not None:
         check_positive("model.gradient_clip_norm", clip_norm)
+    if "lr" in settings:
+        check_number("model.optimizer: lr", settings["lr"])
     known = make.keywords if isinstance(make, partial) else {}
     settings = {**known, **settings}
     scheduled = {name: value for name, value in settings.items() if varies(value)}

@@ -7,6 +7,7 @@ an uninterrupted one.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trompe.errors import UserError
@@ -26,6 +27,34 @@ Number = float | Schedule
 def value_at(number: Number, kimg: float) -> float:
     """A number, or a schedule's number now."""
     return number.at(kimg) if isinstance(number, Schedule) else number
+
+
+def check_number(key: str, number: object, least: float = -math.inf) -> None:
+    """Refuse anything but a number of at least `least`, or a schedule.
+
+    Raises:
+        UserError: naming the config's `key`.
+    """
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    value: Any = number
+    if isinstance(number, Schedule) or (is_number and math.isfinite(value) and value >= least):
+        return
+    at_least = "" if least == -math.inf else f" of at least {least:g}"
+    raise UserError(f"{key}={number} must be a number{at_least}, or a schedule")
+
+
+def check_weights(weights: Mapping[str, Number], names: Sequence[str]) -> dict[str, Number]:
+    """The weights of a method's losses, one for each name.
+
+    Raises:
+        UserError: if one is missing, unknown, or no number.
+    """
+    for name in sorted({*names} ^ {*weights}):
+        what = "is missing" if name in names else "is not a loss of this model"
+        raise UserError(f"model.weights.{name} {what}: its losses are {', '.join(names)}")
+    for name, weight in weights.items():
+        check_number(f"model.weights.{name}", weight)
+    return dict(weights)
 
 
 def values_at(value: Any, kimg: float) -> Any:

@@ -31,7 +31,7 @@ class Augment(nn.Module):
         return images
 
     def observe(self, real_logits: Tensor, share: Share) -> None:
-        """Look at the logits of augmented real images, and adapt.
+        """Look at the logits of augmented real images, and adapt. Once in a batch.
 
         What it keeps of them must be the same on all processes: `share.mean`. It belongs in a
         buffer, so that a checkpoint holds it.

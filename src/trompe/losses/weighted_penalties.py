@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from trompe.engine.randomness import Draws
-from trompe.engine.schedules import Number
+from trompe.engine.schedules import Number, check_number
 from trompe.errors import UserError, check_count
 
 
@@ -21,7 +21,7 @@ class Penalties(nn.Module):
             number (Karras et al. 2020, StyleGAN2, sec. 3.1).
 
     Raises:
-        UserError: if a name is not known, or `every` is below 1.
+        UserError: if a name is not known, a weight below 0, or `every` below 1.
     """
 
     __call__: Callable[..., Tensor]
@@ -38,6 +38,8 @@ class Penalties(nn.Module):
         self.every: dict[str, int] = {}
         for name, entry in weights.items():
             weight = entry["weight"] if isinstance(entry, Mapping) else entry
+            check_number(f"model: the weight of {name}", weight, 0)
+            check_count(f"model.penalty_every.{name}", every.get(name, 1))
             if weight == 0:
                 continue
             function = entry["penalty"] if isinstance(entry, Mapping) else load(name)
@@ -46,7 +48,6 @@ class Penalties(nn.Module):
             self.functions[name] = function
             self.weights[name] = weight
             self.every[name] = every.get(name, 1)
-            check_count(f"model.penalty_every.{name}", self.every[name])
 
     def due(self, turn: int) -> list[str]:
         """The penalties that the network's step number `turn`, from 0, takes."""

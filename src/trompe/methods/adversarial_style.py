@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool2d
 
 from trompe.data.content_style import StyleBatch
 from trompe.engine.randomness import Draws
-from trompe.engine.schedules import Number
+from trompe.engine.schedules import Number, check_weights
 from trompe.errors import UserError, check_count
 from trompe.images import to_signed
 from trompe.losses.perceptual import content_loss, total_variation
@@ -17,6 +17,16 @@ from trompe.methods.adversarial_method import Adversarial
 from trompe.methods.method import frozen
 from trompe.methods.style import Perception, StyleTransfer, mean
 from trompe.networks.perceptual_network import PerceptualNetwork
+
+_LOSSES = (
+    "content",
+    "gram",
+    "statistics",
+    "adversarial",
+    "identity",
+    "pooled",
+    "total_variation",
+)
 
 
 class AdversarialStyle(StyleTransfer, Adversarial):
@@ -63,7 +73,7 @@ class AdversarialStyle(StyleTransfer, Adversarial):
                 f"model.loss={common['loss']} compares images in pairs, but there are none here: "
                 "choose another loss"
             )
-        self.weights = dict(weights)
+        self.weights = check_weights(weights, _LOSSES)
         self.warmup_kimg = warmup_kimg
         self.identity_every = identity_every
 

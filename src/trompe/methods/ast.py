@@ -9,12 +9,14 @@ from torch.nn.functional import avg_pool2d
 
 from trompe.data.content_style import StyleBatch
 from trompe.engine.randomness import Draws
-from trompe.engine.schedules import Number
+from trompe.engine.schedules import Number, check_weights
 from trompe.images import to_signed
 from trompe.losses.perceptual import content_loss
 from trompe.methods.adversarial_method import Adversarial
 from trompe.methods.method import frozen
 from trompe.methods.style import StyleTransfer
+
+_LOSSES = ("content", "pooled", "adversarial")
 
 
 class AST(StyleTransfer, Adversarial):
@@ -46,7 +48,7 @@ class AST(StyleTransfer, Adversarial):
         **common: Any,
     ) -> None:
         super().__init__(generator, discriminator, **common)
-        self.weights = dict(weights)
+        self.weights = check_weights(weights, _LOSSES)
         self.target_success = target_success
         self.success_memory = success_memory
         self.register_buffer("success", torch.tensor(target_success))
@@ -98,9 +100,10 @@ class AST(StyleTransfer, Adversarial):
 
     def remember(self, right: Tensor, draws: Draws) -> None:
         """Update the running share with the images that the discriminator got right, everywhere."""
-        share = draws.share.mean(right.float().mean())
-        self.success.lerp_(share, 1 - self.success_memory)
-        self.track("success", self.success)
+        batch = self.of_batch("right", right.float())
+        if batch is not None:
+            self.success.lerp_(draws.share.mean(batch.mean()), 1 - self.success_memory)
+            self.track("success", self.success)
 
     def parameters_of(self, style: Tensor) -> Tensor:
         """None: there is one style."""

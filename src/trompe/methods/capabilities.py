@@ -84,7 +84,7 @@ class FromLatents(Generates):
     def draw_inputs(self, data: Any, count: int, purpose: str) -> Latents:
         """Latents by the experiment's seed."""
         generator = keyed_generator(self.seed, purpose)
-        return Latents(torch.randn(count, *self.latent_shape, generator=generator))
+        return Latents(torch.randn((count, *self.latent_shape), generator=generator))
 
     def generate(self, inputs: Latents) -> Images:
         """See `Generates`."""

@@ -12,7 +12,8 @@ from trompe.data.unpaired import UnpairedBatch
 from trompe.engine.ema import Averaged
 from trompe.engine.pool import ImagePool
 from trompe.engine.randomness import Draws, keyed_generator
-from trompe.engine.schedules import Number
+from trompe.engine.schedules import Number, check_weights
+from trompe.errors import UserError
 from trompe.images import luminance, to_signed, to_uint8
 from trompe.losses.adversarial import load_pair
 from trompe.methods.capabilities import FromPictures, Generates, on
@@ -55,6 +56,9 @@ class CycleGAN(Method, Generates, FromPictures):
         ema_half_life_kimg: half-life of the averaged generators, thousands of images; likewise.
         ema_rampup: the half-life is at most this fraction of the images seen.
         common: see `Method`.
+
+    Raises:
+        UserError: for wrong weights, or a loss that compares pairs.
     """
 
     batch_type = UnpairedBatch
@@ -87,7 +91,12 @@ class CycleGAN(Method, Generates, FromPictures):
         shape = (channels, resolution, resolution)
         self.pool_a, self.pool_b = ImagePool(pool_size, shape), ImagePool(pool_size, shape)
         self.loss = load_pair(loss)
-        self.weights = dict(weights)
+        if self.loss.pairs_real:
+            raise UserError(
+                f"model.loss={loss} compares images in pairs, but there are none here: choose "
+                "another loss"
+            )
+        self.weights = check_weights(weights, ("adversarial", "cycle", "identity"))
         self.optimizer = optimizer
         self.generator_lr, self.discriminator_lr = generator_lr, discriminator_lr
         self.multiple = int(self.a_to_b.multiple)  # type: ignore[arg-type]

@@ -88,7 +88,8 @@ class GAN(Adversarial, FromLatents):
             self.track_values("logits/fake", fake_logits)
             judge = partial(self.discriminate, purpose="augment real", draws=draws)
             loss = loss + self.penalize(self.penalties, names, judge, real, fake.detach(), draws)
-            self.augment.observe(real_logits, draws.share)
+            if (logits := self.of_batch("real logits", real_logits)) is not None:
+                self.augment.observe(logits, draws.share)
             self.step("d", loss)
 
         # Generator: max_G  E[log D(G(z))] - penalties

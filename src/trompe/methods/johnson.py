@@ -10,12 +10,14 @@ from torch.optim import Optimizer
 from trompe.data.content_style import StyleBatch
 from trompe.engine.ema import Averaged
 from trompe.engine.randomness import Draws
-from trompe.engine.schedules import Number
+from trompe.engine.schedules import Number, check_weights
 from trompe.errors import UserError
 from trompe.images import to_signed
 from trompe.losses.perceptual import total_variation
 from trompe.methods.style import Perception, StyleTransfer
 from trompe.networks.perceptual_network import PerceptualNetwork
+
+_LOSSES = ("content", "gram", "statistics", "total_variation")
 
 
 class Johnson(StyleTransfer):
@@ -56,7 +58,7 @@ class Johnson(StyleTransfer):
         self.generator = generator
         self.generator_ema = Averaged(generator, ema_half_life_kimg, ema_rampup)
         self.perception = Perception(perceptual)
-        self.weights = dict(weights)
+        self.weights = check_weights(weights, _LOSSES)
         self.style_index = style_index
         self.optimizer = optimizer
         self.lr = lr

@@ -19,7 +19,7 @@ from trompe.engine.randomness import Draws, drawing, keyed_seed
 from trompe.engine.schedules import Number, value_at
 from trompe.engine.share import Share
 from trompe.engine.tick_means import TickMeans
-from trompe.errors import check_count
+from trompe.errors import UserError, check_count
 
 
 class Method(pl.LightningModule):
@@ -61,6 +61,8 @@ class Method(pl.LightningModule):
         self.accumulate = accumulate
         self.means = TickMeans()
         self._part = 0
+        self._rows: dict[str, list[Tensor]] = {}
+        self._due: list[str] | None = None
         self._stepped: set[str] = set()
         self._averages: list[tuple[Averaged, set[str]]] | None = None
         self._state_before: Tensor | None = None
@@ -98,6 +100,7 @@ class Method(pl.LightningModule):
         phase = self.phase()
         draws = self.draws(phase)
         if self.accumulate == 1:
+            self._due = phase.split("+")
             with drawing(draws):
                 self.update(phase, batch, draws)
         else:
@@ -110,8 +113,10 @@ class Method(pl.LightningModule):
                     # Every part sees the same weights.
                     for buffer, value in zip(iterated, before, strict=True):
                         buffer.copy_(value)
+                    self._due = stage.split("+")
                     with drawing(numbers):
                         self.update(stage, portion, numbers)
+        self._due = None
         self.clock.advance()
         self._follow()
 
@@ -129,7 +134,17 @@ class Method(pl.LightningModule):
         """One step of an optimizer on `loss`, after the last part of the batch.
 
         The strategy averages the gradients over processes.
+
+        Raises:
+            UserError: if the phase that `update` was given has no such step, or another order.
         """
+        if self._due is not None:
+            if name not in self._due:
+                raise UserError(
+                    f"{type(self).__name__}.update takes a step of {name!r} that its phase does "
+                    "not have there: it has to follow the names in `phase`, and their order"
+                )
+            del self._due[: self._due.index(name) + 1]
         optimizer = self._optimizers()[self.optimizer_names.index(name)]
         if self._part == 0:
             optimizer.zero_grad(set_to_none=True)
@@ -148,6 +163,20 @@ class Method(pl.LightningModule):
     ) -> Optimizer:
         """An optimizer that follows schedules and clips, see `trompe.engine.optimizers`."""
         return make_optimizer(make, parameters, self.clock, self.gradient_clip_norm, **settings)
+
+    def of_batch(self, name: str, rows: Tensor) -> Tensor | None:
+        """Rows (n, ...) of all parts of this process's batch; None until the last part.
+
+        What adapts to a batch adapts once, however many parts it has.
+
+        Args:
+            name: of the rows.
+            rows: of this part.
+        """
+        if self._part == 0:
+            self._rows[name] = []
+        self._rows[name].append(rows.detach())
+        return torch.cat(self._rows.pop(name)) if self._part == self.accumulate - 1 else None
 
     def value(self, number: Number) -> float:
         """A number, or a schedule's number at this image count."""

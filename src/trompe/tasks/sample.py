@@ -106,7 +106,7 @@ def parse_seeds(seeds: str | int | Sequence[str | int] | None, n: int) -> list[i
 
 def latent(seed: int, shape: Sequence[int]) -> Tensor:
     """The latent of that shape that belongs to a sample's seed."""
-    return torch.randn(*shape, generator=keyed_generator(seed, "sample"))
+    return torch.randn(shape, generator=keyed_generator(seed, "sample"))
 
 
 def generate(method: FromLatents, latents: Tensor, batch_size: int) -> Tensor:

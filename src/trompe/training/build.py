@@ -18,7 +18,7 @@ from trompe.engine.hardware import keep_freed_memory, resolve_trainer
 from trompe.engine.interrupt import CatchSignals
 from trompe.engine.randomness import keyed_seed
 from trompe.engine.share import Share
-from trompe.errors import UserError
+from trompe.errors import UserError, check_count
 from trompe.loggers.tracker import Tracker
 from trompe.methods.method import Method
 from trompe.metrics.evaluation import Evaluation, check_measurable
@@ -66,7 +66,9 @@ def build(session: Session) -> Job:
     clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
     trainer_config = resolve_trainer(config["trainer"])
     world_size = trainer_config["devices"] * trainer_config["num_nodes"]
-    Share(0, world_size, config["model"].get("accumulate", 1)).rows(clock.batch_size)
+    accumulate = config["model"].get("accumulate", 1)
+    check_count("model.accumulate", accumulate)
+    Share(0, world_size, accumulate).rows(clock.batch_size)
     check_batches(config)
     trackers = make_trackers(session)
     data = instantiate(config["data"], _convert_="all")
@@ -79,7 +81,7 @@ def build(session: Session) -> Job:
     callbacks = instantiate(config["callbacks"], _convert_="all")
     tick = build_tick(session, method, trackers)
     with configured("model.optimizer"):
-        method.configure_optimizers()  # Lightning makes its own: these catch wrong values early
+        check_optimizers(method)  # Lightning makes its own: these catch wrong values early
     with configured("trainer"):
         trainer = pl.Trainer(
             **trainer_config,
@@ -96,6 +98,22 @@ def build(session: Session) -> Job:
             num_sanity_val_steps=0,
         )
     return Job(session, trainer_config, data, method, trainer, trackers)
+
+
+def check_optimizers(method: Method) -> None:
+    """Refuse settings that make no optimizers, or more or fewer than the method names.
+
+    Raises:
+        UserError: naming the number of both.
+    """
+    found: Any = method.configure_optimizers()
+    count = len(found) if isinstance(found, list | tuple) else 1
+    names = method.optimizer_names
+    if count != len(names):
+        raise UserError(
+            f"{type(method).__name__}.configure_optimizers gives {count} optimizers, but "
+            f"optimizer_names are {', '.join(names)}: one name for each"
+        )
 
 
 def build_tick(session: Session, method: Method, trackers: dict[str, Tracker]) -> Tick:

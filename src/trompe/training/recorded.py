@@ -56,6 +56,11 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
         sessions = [*facts["sessions"], {**start, "from_kimg": kimg}]
         run.update_facts(status="running", sessions=sessions, error=None)
     print(f"run folder: {run.path}")
+    if session.parent is not None and session.parent["changes"]:
+        changed = ", ".join(session.parent["changes"])
+        print(
+            f"a new run, from the beginning: it differs from {session.parent['run']} in {changed}"
+        )
 
 
 @contextmanager
