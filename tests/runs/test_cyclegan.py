@@ -94,6 +94,8 @@ def test_wrong_losses_and_weights_are_refused(trompe: Trompe, tiny: list[str]) -
         ("model.weights.cycle=abc", "model.weights.cycle=abc must be a number, or a schedule"),
         ("~model.weights.identity", "model.weights.identity is missing"),
         ("+model.weights.gram=1", "model.weights.gram is not a loss of this model"),
+        ("data.validation_fraction=0", "has no validation pictures"),
+        ("data.resolution=8", "this network needs at least 12 pixels"),
     ):
         assert told in trompe.fails(*tiny, override)
     assert trompe.runs() == []

@@ -79,7 +79,7 @@ def build(session: Session) -> Job:
     torch.manual_seed(keyed_seed(config["seed"], "weights"))
     method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
     callbacks = instantiate(config["callbacks"], _convert_="all")
-    tick = build_tick(session, method, trackers)
+    tick = build_tick(session, method, data, trackers)
     with configured("model.optimizer"):
         check_optimizers(method)  # Lightning makes its own: these catch wrong values early
     with configured("trainer"):
@@ -116,7 +116,9 @@ def check_optimizers(method: Method) -> None:
         )
 
 
-def build_tick(session: Session, method: Method, trackers: dict[str, Tracker]) -> Tick:
+def build_tick(
+    session: Session, method: Method, data: TrainingData, trackers: dict[str, Tracker]
+) -> Tick:
     """What ends the ticks.
 
     Raises:
@@ -127,6 +129,8 @@ def build_tick(session: Session, method: Method, trackers: dict[str, Tracker]) -
     evaluation = Evaluation(metrics, **config["evaluation"])
     check_measurable(method, metrics)
     samples = None if config["samples"] is None else SampleGrid(**config["samples"])
+    if samples is not None:
+        samples.check(method, data)
     best = Best(evaluation.directions, **config["checkpoint"])
     return Tick(session.run, config, evaluation, samples, best, trackers)
 

@@ -28,6 +28,15 @@ class SampleGrid:
         self.every_kimg = every_kimg
         self.count = count
 
+    def check(self, method: Any, data: Any) -> None:
+        """Refuse images that the method or the data cannot make, before training begins.
+
+        Raises:
+            UserError: as the method and the data say it.
+        """
+        if isinstance(method, Generates):
+            method.draw_grid(data, 1)
+
     def draw_real(self, data: Any, folder: Path) -> None:
         """Draw what the data have to show, once."""
         path = folder / "samples" / "real.png"
