@@ -77,7 +77,7 @@ def test_methods_of_one_style_resume_exactly(trompe: Trompe, model: list[str]) -
 def test_two_processes_equal_one(trompe: Trompe) -> None:
     # A large eps, or Adam makes whole steps of what is only rounding in gradients near zero.
     gently = ["+model.optimizer.eps=0.01", "model.optimizer.lr=1e-4"]
-    clock = ["kimg=0.024", "tick_kimg=0.008", "model.warmup_kimg=0.008"]
+    clock = ["kimg=0.016", "tick_kimg=0.008", "model.warmup_kimg=0.008"]
     arguments = ["train", *TINY_STYLE, *gently, *clock]
     trompe(*arguments, "name=a_one")
     two = [o for o in arguments if o != "trainer=cpu"]
