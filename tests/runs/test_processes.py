@@ -106,9 +106,7 @@ def test_parts_that_do_not_divide_the_batch_are_refused(trompe: Trompe) -> None:
     assert trompe.runs() == []
 
 
-def test_an_augmentation_that_adapts_is_the_same_everywhere(
-    outside: Trompe,
-) -> None:
+def test_an_augmentation_that_adapts_is_the_same_everywhere(outside: Trompe) -> None:
     arguments = ["train", *CONFIG, *TINY, "model=adaptive", *ODD, "kimg=0.096"]
     arguments += ["+model.optimizer.eps=1e-4"]
     outside(*arguments, "name=a_one")

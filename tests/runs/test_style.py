@@ -87,9 +87,7 @@ def test_two_processes_equal_one(trompe: Trompe) -> None:
     for a, b in zip(values(one), values(both), strict=True):
         assert a.keys() == b.keys()
         for name in a:
-            # Metrics see images of whole gray levels, and a few lie on the edge of two.
-            rel = 1e-3 if name.startswith("fd_") else 1e-4
-            assert a[name] == pytest.approx(b[name], rel=rel, abs=1e-5), name
+            assert a[name] == pytest.approx(b[name], rel=1e-4, abs=1e-5), name
     first, second = load(one.last_checkpoint), load(both.last_checkpoint)
     for name, weights in first["state_dict"].items():
         torch.testing.assert_close(weights, second["state_dict"][name], rtol=0, atol=1e-5)

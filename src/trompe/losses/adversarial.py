@@ -11,6 +11,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from trompe.errors import UserError
 from trompe.lookup import find_function
 
 
@@ -96,3 +97,18 @@ def load_pair(name: str) -> AdversarialLoss:
         find_function(__name__, "discriminator_", name, "model.loss"),
         find_function(__name__, "generator_", name, "model.loss"),
     )
+
+
+def load_unpaired(name: str) -> AdversarialLoss:
+    """The same for methods that have no real image for each of theirs.
+
+    Raises:
+        UserError: also if the pair compares images in pairs.
+    """
+    loss = load_pair(name)
+    if loss.pairs_real:
+        raise UserError(
+            f"model.loss={name} compares images in pairs, but there are none here: choose another "
+            "loss"
+        )
+    return loss

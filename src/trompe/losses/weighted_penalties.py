@@ -39,7 +39,8 @@ class Penalties(nn.Module):
         for name, entry in weights.items():
             weight = entry["weight"] if isinstance(entry, Mapping) else entry
             check_number(f"model: the weight of {name}", weight, 0)
-            check_count(f"model.penalty_every.{name}", every.get(name, 1))
+            interval = every.get(name, 1)
+            check_count(f"model.penalty_every.{name}", interval)
             if weight == 0:
                 continue
             function = entry["penalty"] if isinstance(entry, Mapping) else load(name)
@@ -47,7 +48,7 @@ class Penalties(nn.Module):
                 self.add_module(name.replace(".", "_"), function)
             self.functions[name] = function
             self.weights[name] = weight
-            self.every[name] = every.get(name, 1)
+            self.every[name] = interval
 
     def due(self, turn: int) -> list[str]:
         """The penalties that the network's step number `turn`, from 0, takes."""

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from trompe.engine.ema import Averaged
 from trompe.engine.schedules import Number
-from trompe.losses.adversarial import load_pair
+from trompe.losses.adversarial import load_pair, load_unpaired
 from trompe.methods.method import Method
 
 
@@ -26,7 +26,15 @@ class Adversarial(Method):
         ema_half_life_kimg: half-life of the averaged generator, thousands of images; likewise.
         ema_rampup: the half-life is at most this fraction of the images seen.
         common: see `Method`.
+
+    Attributes:
+        compares_pairs: whether losses may compare each image with a real one.
+
+    Raises:
+        UserError: if the loss does, and they may not.
     """
+
+    compares_pairs: bool = False
 
     def __init__(
         self,
@@ -44,7 +52,7 @@ class Adversarial(Method):
         self.generator = generator
         self.discriminator = discriminator
         self.generator_ema = Averaged(generator, ema_half_life_kimg, ema_rampup)
-        self.loss = load_pair(loss)
+        self.loss = load_pair(loss) if self.compares_pairs else load_unpaired(loss)
         self.optimizer = optimizer
         self.generator_lr = generator_lr
         self.discriminator_lr = discriminator_lr

@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d
 from trompe.data.content_style import StyleBatch
 from trompe.engine.randomness import Draws
 from trompe.engine.schedules import Number, check_weights
-from trompe.errors import UserError, check_count
+from trompe.errors import check_count
 from trompe.images import to_signed
 from trompe.losses.perceptual import content_loss, total_variation
 from trompe.methods.adversarial_method import Adversarial
@@ -68,11 +68,6 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         self.generator.to(memory_format=torch.contiguous_format)
         self.generator_ema.to(memory_format=torch.contiguous_format)
         self.perception = perception
-        if self.loss.pairs_real:
-            raise UserError(
-                f"model.loss={common['loss']} compares images in pairs, but there are none here: "
-                "choose another loss"
-            )
         self.weights = check_weights(weights, _LOSSES)
         self.warmup_kimg = warmup_kimg
         self.identity_every = identity_every

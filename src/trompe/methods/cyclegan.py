@@ -13,9 +13,8 @@ from trompe.engine.ema import Averaged
 from trompe.engine.pool import ImagePool
 from trompe.engine.randomness import Draws, keyed_generator
 from trompe.engine.schedules import Number, check_weights
-from trompe.errors import UserError
 from trompe.images import luminance, to_signed, to_uint8
-from trompe.losses.adversarial import load_pair
+from trompe.losses.adversarial import load_unpaired
 from trompe.methods.capabilities import FromPictures, Generates, on
 from trompe.methods.method import Method, frozen
 
@@ -90,12 +89,7 @@ class CycleGAN(Method, Generates, FromPictures):
         self.channels = channels
         shape = (channels, resolution, resolution)
         self.pool_a, self.pool_b = ImagePool(pool_size, shape), ImagePool(pool_size, shape)
-        self.loss = load_pair(loss)
-        if self.loss.pairs_real:
-            raise UserError(
-                f"model.loss={loss} compares images in pairs, but there are none here: choose "
-                "another loss"
-            )
+        self.loss = load_unpaired(loss)
         self.weights = check_weights(weights, ("adversarial", "cycle", "identity"))
         self.optimizer = optimizer
         self.generator_lr, self.discriminator_lr = generator_lr, discriminator_lr

@@ -39,6 +39,7 @@ class GAN(Adversarial, FromLatents):
     """
 
     batch_type = Batch
+    compares_pairs = True
 
     def __init__(
         self,

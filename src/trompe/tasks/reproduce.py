@@ -81,13 +81,13 @@ def reproduce(cfg: DictConfig) -> Path:
     print(f"verdict: {verdict}\n  {target}")
     if found is not None or (weights is not None and weights != "bitwise equal"):
         counts = {session.get("processes", 1) for session in run.read_facts()["sessions"]}
-        processes = " and ".join(map(str, sorted(counts)))
-        hint = (
-            f"; its sessions had {processes} processes, alike only within rounding: set tolerance="
-        )
-        raise UserError(
-            f"{run.path} was not reproduced: {found or weights}{hint if len(counts) > 1 else ''}"
-        )
+        told = f"{run.path} was not reproduced: {found or weights}"
+        if len(counts) > 1:
+            processes = " and ".join(map(str, sorted(counts)))
+            told += (
+                f"; its sessions had {processes} processes, alike within rounding: set tolerance"
+            )
+        raise UserError(told)
     return target
 
 
