@@ -78,6 +78,17 @@ def test_an_exception_on_rank_1_ends_the_job_with_that_error(trompe: Trompe) -> 
     assert "planted on rank 1" in err
 
 
+def test_a_mistake_on_rank_1_is_one_line(trompe: Trompe) -> None:
+    text = CRASH.replace("RuntimeError", "UserError")
+    (trompe.folder / "crash.py").write_text(f"from trompe.errors import UserError\n{text}")
+    message = trompe.fails(
+        *["train", *TINY, *FAMILIES["mlp_gan"], "trainer=ddp_cpu", "trainer.precision=32-true"],
+        "+callbacks.crash._target_=crash.Crash",
+        PYTHONPATH=f"{trompe.folder}:{os.environ.get('PYTHONPATH', '')}",
+    )
+    assert message == "trompe: rank 1: planted on rank 1"
+
+
 def test_a_run_resumes_on_another_number_of_processes(trompe: Trompe) -> None:
     arguments = ["train", *TINY, *FAMILIES["dcgan"], *NO_NORM, *ODD]
     trompe(*arguments, "name=a_whole")
