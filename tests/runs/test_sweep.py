@@ -28,7 +28,9 @@ def the_sweep(trompe: Trompe) -> SweepFolder:
 
 
 def study_of(folder: SweepFolder, storage: str = "sqlite") -> optuna.Study:
-    return optuna.load_study(study_name=folder.path.name, storage=folder.open_storage(storage))
+    return optuna.load_study(
+        study_name=folder.path.name, storage=folder.open_storage(storage).study
+    )
 
 
 def table_of(folder: SweepFolder) -> list[dict[str, str]]:
@@ -98,7 +100,7 @@ def test_a_killed_sweep_goes_on_where_it_was(trompe):
     rows = table_of(folder)
     assert [row["state"] for row in rows].count("done") == 11
     best = min(rows, key=lambda row: float(row["fd_random_conv"] or "inf"))
-    values = [r["fd_random_conv"] for r in RunFolder(Path(best["run"])).read_metrics()]
+    values = [r["fd_random_conv"] for r in RunFolder(folder.path / best["run"]).read_metrics()]
     assert float(best["fd_random_conv"]) == min(values)
 
 
@@ -282,7 +284,7 @@ def test_trials_of_two_processes_each(trompe: Trompe) -> None:
     )
     done, failed = table_of(the_sweep(trompe))
     assert (done["state"], failed["state"]) == ("done", "failed")
-    assert RunFolder(Path(done["run"])).read_facts()["hardware"]["devices"] == 2
+    assert RunFolder(the_sweep(trompe).path / done["run"]).read_facts()["hardware"]["devices"] == 2
     assert "no_such" in failed["error"]
 
 

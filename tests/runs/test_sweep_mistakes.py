@@ -18,7 +18,7 @@ from tests.runs.test_sweep import PLANTED, planted_sweep, runs_of, study_of, tab
         (["model.optimizer.lr=log(1e-5,1e-3)", "sampler=grid"], "is an interval"),
         (["seed=0,1", "run=somewhere"], "leave run= out"),
         (["seed=0,1", "direction=up"], "direction=up is neither"),
-        (["seed=0,1", "objective=[a,b]"], "needs one direction for each"),
+        (["seed=0,1", "objective=[a,b]", "direction=minimize"], "needs one direction for each"),
         (["seed=0,1", "n_trials=0"], "n_trials=0 must be a whole number"),
         (["seed=0,1", "jobs=no"], "jobs=no must be a whole number"),
         (["seed=0,1", "value=first"], "neither best nor last"),
@@ -26,7 +26,10 @@ from tests.runs.test_sweep import PLANTED, planted_sweep, runs_of, study_of, tab
         (["resume=nowhere"], "there is no sweep folder at nowhere"),
         (["resume=."], "has no sweep.yaml"),
         (
-            ["seed=0,1", "objective=[a,b]", "direction=[minimize,minimize]", "pruner=median"],
+            [
+                *("seed=0,1", "pruner=median", "direction=[minimize,minimize]"),
+                "objective=[fd_efflite0,loss/generator]",
+            ],
             "a sweep with several objectives cannot prune",
         ),
         (["experiment=dcgan_cifar10", "seed=0,1"], "data.path"),

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from PIL import Image
 
 from trompe.files import whole_path
+from trompe.sweeps.study import is_repeat
 from trompe.sweeps.sweep_folder import SweepFolder
 from trompe.sweeps.table import best_trials, show
 
@@ -26,6 +27,7 @@ def draw_pareto(folder: SweepFolder, study: optuna.Study) -> Path | None:
         UserError: if it cannot be written.
     """
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    done = [trial for trial in done if not is_repeat(trial)]
     if len(study.directions) != 2 or len(done) < 2:
         return None
     from matplotlib.figure import Figure  # without pyplot: no global state, no display

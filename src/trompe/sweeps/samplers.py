@@ -1,8 +1,8 @@
-"""The sampler that Optuna lacks for trials that are asked for one by one."""
+"""Samplers that Optuna lacks for trials that are asked for one by one."""
 
 from typing import Any
 
-from optuna.samplers import RandomSampler
+from optuna.samplers import BaseSampler, RandomSampler
 
 from trompe.sweeps.space import Space
 
@@ -21,3 +21,24 @@ class Grid(RandomSampler):
             UserError: if a dimension is an interval.
         """
         return space.combinations()
+
+
+class Automatic:
+    """A choice between two samplers.
+
+    Args:
+        finite: for a space of choices and ranges, if all its combinations are to be trained.
+        otherwise: for any other.
+    """
+
+    def __init__(self, finite: BaseSampler, otherwise: BaseSampler) -> None:
+        self.finite = finite
+        self.otherwise = otherwise
+
+    def choose(self, space: Space, n_trials: int | None) -> BaseSampler:
+        """The sampler for a space and a number of trials; None stands for as many as it takes."""
+        if not space.is_listed:
+            return self.otherwise
+        size = space.size
+        assert size is not None
+        return self.finite if n_trials is None or n_trials >= size else self.otherwise

@@ -7,7 +7,7 @@ Hydra, ``model.optimizer.lr=log(1e-5,1e-3)``: an interval on a logarithmic scale
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -37,10 +37,19 @@ class Space:
     Args:
         fixed: overrides of every trial.
         dimensions: by override key, what Optuna draws; choices are texts of override values.
+        is_listed: whether the values of every dimension were listed, as choices or ranges.
     """
 
     fixed: tuple[str, ...]
     dimensions: Mapping[str, BaseDistribution]
+    is_listed: bool = False
+
+    @property
+    def size(self) -> int | None:
+        """Number of combinations; None if there are infinitely many."""
+        counts = [_count(distribution) for distribution in self.dimensions.values()]
+        known = [count for count in counts if count is not None]
+        return math.prod(known) if len(known) == len(counts) else None
 
     def overrides(self, parameters: Mapping[str, Any]) -> list[str]:
         """The overrides of the trial with these parameters."""
@@ -57,12 +66,34 @@ class Space:
         """Every combination of the choices, the last dimension changing fastest.
 
         Raises:
-            UserError: if a dimension is an interval, which cannot be enumerated.
+            UserError: if a dimension is an interval, which cannot be listed.
         """
-        values = {key: _all(key, distribution) for key, distribution in self.dimensions.items()}
-        return [
-            dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())
-        ]
+        for key, distribution in self.dimensions.items():
+            if _count(distribution) is None or getattr(distribution, "log", False):
+                raise UserError(
+                    f"sampler=grid needs values to combine, but {key} is an interval: use "
+                    "range(start,stop,step) or choices, or another sampler"
+                )
+        return list(self.each_combination())
+
+    def each_combination(self) -> Iterator[dict[str, Any]]:
+        """The same one by one, of any space that has a `size`."""
+        values = {key: _values(distribution) for key, distribution in self.dimensions.items()}
+        for chosen in itertools.product(*values.values()):
+            yield dict(zip(values, chosen, strict=True))
+
+
+def same_value(a: str, b: str) -> bool:
+    """Whether two texts of override values mean the same, such as ``1e-4`` and ``0.0001``."""
+    if a == b:
+        return True
+    parser = OverridesParser(create_functions())
+    try:
+        return bool(
+            parser.parse_override(f"key={a}").value() == parser.parse_override(f"key={b}").value()
+        )
+    except HydraException:
+        return False
 
 
 def parse_space(overrides: Sequence[str]) -> Space:
@@ -76,6 +107,7 @@ def parse_space(overrides: Sequence[str]) -> Space:
     parser = OverridesParser(functions)
     fixed: dict[str, str] = {}
     dimensions: dict[str, BaseDistribution] = {}
+    listed: dict[str, bool] = {}
     for text in overrides:
         try:
             override = parser.parse_override(text)
@@ -87,6 +119,7 @@ def parse_space(overrides: Sequence[str]) -> Space:
         dimensions.pop(key, None)
         if override.is_sweep_override():
             dimensions[key] = _distribution(override, text)
+            listed[key] = override.is_choice_sweep() or override.is_range_sweep()
         else:
             fixed[key] = text
     if not dimensions:
@@ -94,7 +127,7 @@ def parse_space(overrides: Sequence[str]) -> Space:
             "nothing is swept: give a key several values, as in model.loss=hinge,non_saturating "
             "or 'model.optimizer.lr=log(1e-5,1e-3)'"
         )
-    return Space(tuple(fixed.values()), dimensions)
+    return Space(tuple(fixed.values()), dimensions, all(listed[key] for key in dimensions))
 
 
 # Hydra checks arguments by these annotations and knows `Union`, not `|`.
@@ -143,19 +176,20 @@ def _ends(distribution: BaseDistribution) -> list[Any]:
     return list(dict.fromkeys([distribution.low, distribution.high]))
 
 
-def _all(key: str, distribution: BaseDistribution) -> list[Any]:
+def _values(distribution: BaseDistribution) -> Sequence[Any]:
     if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
+        return distribution.choices
     assert isinstance(distribution, IntDistribution | FloatDistribution)
-    if distribution.step is None or distribution.log or _is_interval(distribution):
-        raise UserError(
-            f"sampler=grid needs values to combine, but {key} is an interval: use "
-            "range(start,stop,step) or choices, or another sampler"
-        )
-    count = round((distribution.high - distribution.low) / distribution.step) + 1
+    count = _count(distribution)
+    assert count is not None and distribution.step is not None
     return [distribution.low + i * distribution.step for i in range(count)]
 
 
-def _is_interval(distribution: BaseDistribution) -> bool:
-    # An int interval is, to Optuna, a range of step 1; both can be counted.
-    return isinstance(distribution, FloatDistribution) and distribution.step is None
+def _count(distribution: BaseDistribution) -> int | None:
+    """Number of values; None for an interval of real numbers."""
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    if distribution.step is None:
+        return None
+    return round((distribution.high - distribution.low) / distribution.step) + 1

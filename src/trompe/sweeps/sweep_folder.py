@@ -2,7 +2,7 @@
 
 import csv
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,16 @@ from typing import Any
 import optuna
 import yaml
 from optuna.exceptions import OptunaError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from trompe.errors import UserError
 from trompe.files import CannotWrite, whole_file, whole_folder
 from trompe.locks import Lock
 from trompe.runs.index import find_runs
 from trompe.runs.run_folder import RunFolder
-
-_FILES = {"sqlite": "study.db", "journal": "study.log"}
+from trompe.sweeps import study as attributes
+from trompe.sweeps.space import same_value
+from trompe.sweeps.storage import StudyStorage
 
 
 class SweepFolder:
@@ -48,8 +46,12 @@ class SweepFolder:
         """The newest run of a trial; None if it made none."""
         return next(iter(reversed(find_runs(self.trial(number)))), None)
 
-    def create(self, description: Mapping[str, Any]) -> None:
+    def create(self, description: Mapping[str, Any], fill: Callable[[Path], None]) -> None:
         """Make the folder; it appears together with what it describes.
+
+        Args:
+            description: of the sweep, for sweep.yaml.
+            fill: makes what else belongs into the folder, which is not in its place yet.
 
         Raises:
             UserError: if it cannot be written.
@@ -57,13 +59,13 @@ class SweepFolder:
         try:
             with whole_folder(self.path) as started:
                 (started / "trials").mkdir()
-                with whole_file(started / "sweep.yaml") as file:
-                    yaml.safe_dump(dict(description), file, sort_keys=False)
+                _write_description(started, description)
+                fill(started)
         except CannotWrite as error:
             raise UserError(f"cannot make the sweep folder {self.path}: {error.reason}") from error
 
     def read_description(self) -> dict[str, Any]:
-        """What `create` was given.
+        """What `create` was given, or `settle` has changed.
 
         Raises:
             UserError: if this is not the folder of a sweep.
@@ -74,25 +76,25 @@ class SweepFolder:
         stored: dict[str, Any] = yaml.safe_load(file.read_text())
         return stored
 
-    def open_storage(self, storage: str) -> BaseStorage:
-        """Optuna's storage: ``sqlite`` or ``journal``, files of this folder, or a database's URL.
+    def settle(self) -> str:
+        """The sweep's id, after the folder may have been moved, renamed or copied.
 
-        Raises:
-            UserError: if it cannot be opened.
+        A sweep is known by its id, wherever it lies. A copy beside the original gets an id
+        of its own: the trials that the original has begun in a shared study are not the copy's.
         """
-        place = self.path / _FILES[storage] if storage in _FILES else storage
-        try:
-            if storage == "journal":
-                return JournalStorage(JournalFileBackend(str(place)))
-            if storage == "sqlite":
-                # Several workers write: they wait for each other.
-                return RDBStorage(
-                    f"sqlite:///{place}", engine_kwargs={"connect_args": {"timeout": 60}}
-                )
-            return RDBStorage(storage)
-        except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"cannot open the study's storage {place}: {reason}") from error
+        description = self.read_description()
+        known, before = description.get("id"), Path(description.get("path", self.path))
+        if known is not None and before == self.path:
+            return str(known)
+        identity = known or secrets.token_hex(8)
+        if known is not None and not _is_same(before, self.path) and _id_at(before) == known:
+            identity = secrets.token_hex(8)
+        _write_description(self.path, {**description, "id": identity, "path": str(self.path)})
+        return str(identity)
+
+    def open_storage(self, storage: str) -> StudyStorage:
+        """``sqlite`` or ``journal``, files of this folder, or a database's URL."""
+        return StudyStorage(storage, self.path)
 
     def load_study(self) -> optuna.Study:
         """The study, for reading.
@@ -103,13 +105,36 @@ class SweepFolder:
         description = self.read_description()
         try:
             storage = self.open_storage(description["storage"])
-            return optuna.load_study(study_name=description["study"], storage=storage)
+            return optuna.load_study(study_name=description["study"], storage=storage.study)
         except (KeyError, OptunaError) as error:
             raise UserError(f"{self.path} has no study: {error}") from error
 
+    def check_trial(self, trial: FrozenTrial) -> RunFolder | None:
+        """The newest run of a trial; None if it made none.
+
+        Raises:
+            UserError: if the run was not trained with the parameters that the study has for it.
+        """
+        run = self.run_of(trial.number)
+        if run is None:
+            return None
+        given = dict(text.split("=", 1) for text in run.read_overrides() if "=" in text)
+        for key, value in trial.params.items():
+            if key not in given or not same_value(given[key], str(value)):
+                raise UserError(
+                    f"trial {trial.number} has {key}={value} in the study, but its run {run.path} "
+                    f"was trained with {key}={given.get(key, '(not set)')}: this study is not "
+                    "the one of this folder; nothing was changed"
+                )
+        return run
+
+    def relative(self, run: RunFolder) -> str:
+        """Where a trial's run is in this folder."""
+        return run.path.relative_to(self.path).as_posix()
+
     def exclusively(self) -> Lock:
         """Within it is one process at a time, of all that work on this folder."""
-        return Lock(self.path / ".claim.lock")
+        return Lock(self.path / ".lock")
 
     def claim(self, number: int) -> bool:
         """Claim a trial for this process, until it releases it or ends, however it ends."""
@@ -129,7 +154,7 @@ class SweepFolder:
         trials = study.get_trials(deepcopy=False)
         names = list(dict.fromkeys(name for trial in trials for name in trial.params))
         objectives = study.user_attrs["objective"]
-        rows = [["trial", "state", *objectives, *names, "minutes", "run", "error"]]
+        rows = [["trial", "state", *objectives, *names, "minutes", "run", "repeats", "error"]]
         for trial in trials:
             values = values_of(trial, len(objectives))
             minutes = f"{trial.duration.total_seconds() / 60:.2f}" if trial.duration else ""
@@ -140,12 +165,43 @@ class SweepFolder:
                     *("" if value is None else value for value in values),
                     *(trial.params.get(name, "") for name in names),
                     minutes,
-                    trial.user_attrs.get("run", ""),
-                    trial.user_attrs.get("error", ""),
+                    self.place(study, trial),
+                    trial.user_attrs.get(attributes.REPEATS, ""),
+                    trial.user_attrs.get(attributes.ERROR, ""),
                 ]
             )
         with whole_file(self.trials_csv) as file:
             csv.writer(file).writerows(rows)
+
+    def place(self, study: optuna.Study, trial: FrozenTrial) -> str:
+        """A trial's run: relative to this folder, or where another sweep was seen last."""
+        run: str = trial.user_attrs.get(attributes.RUN, "")
+        if not run:
+            return ""
+        if Path(run).is_absolute():  # of an older version, before the sweep was moved perhaps
+            inner = f"trials/{trial.number:04d}/"
+            _, found, rest = run.rpartition(inner)
+            return f"{inner}{rest}" if found and (self.path / inner / rest).is_dir() else run
+        places = study.user_attrs.get(attributes.PLACES, {})
+        other = places.get(attributes.owner(trial), str(self.path))
+        return run if other == str(self.path) else str(Path(other, run))
+
+
+def _write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    with whole_file(folder / "sweep.yaml") as file:
+        yaml.safe_dump(dict(description), file, sort_keys=False)
+
+
+def _is_same(a: Path, b: Path) -> bool:
+    return a.exists() and a.samefile(b)
+
+
+def _id_at(path: Path) -> str | None:
+    try:
+        found: str | None = SweepFolder(path).read_description().get("id")
+        return found
+    except (UserError, OSError):
+        return None
 
 
 def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
@@ -155,7 +211,9 @@ def values_of(trial: FrozenTrial, count: int) -> list[float | None]:
 
 
 def state_name(trial: FrozenTrial) -> str:
-    """done, pruned, failed, running or waiting."""
+    """done, pruned, failed, running, waiting; or repeat, with the result of an equal trial."""
+    if attributes.is_repeat(trial) and trial.state.is_finished():
+        return "repeat"
     names = {TrialState.COMPLETE: "done", TrialState.FAIL: "failed"}
     return names.get(trial.state, trial.state.name.lower())
 

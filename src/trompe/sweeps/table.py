@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from trompe.sweeps.study import count_trials, is_repeat
 from trompe.sweeps.sweep_folder import state_name
 from trompe.sweeps.trial import Active
 from trompe.sweeps.worker import Worker
@@ -67,7 +68,8 @@ class SweepTable:
         counts = {state: 0 for state in ("done", "pruned", "failed", "running")}
         for trial in trials:
             counts[state_name(trial)] = counts.get(state_name(trial), 0) + 1
-        counts["waiting"] = worker.settings.n_trials - len(trials) + counts.get("waiting", 0)
+        left = worker.settings.n_trials - count_trials(trials)
+        counts["waiting"] = left + counts.get("waiting", 0)
         line = "  ".join(f"{count} {state}" for state, count in counts.items() if count > 0)
         return Group(table, Text(f"{line}  of {worker.settings.n_trials} trials"))
 
@@ -87,8 +89,9 @@ class SweepTable:
 def best_trials(study: optuna.Study) -> list[FrozenTrial]:
     """Finished trials, best first; with several objectives the Pareto front."""
     if len(study.directions) > 1:
-        return study.best_trials
+        return [trial for trial in study.best_trials if not is_repeat(trial)]
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    done = [trial for trial in done if not is_repeat(trial)]
     higher = study.direction == StudyDirection.MAXIMIZE
     return sorted(done, key=lambda trial: trial.values[0], reverse=higher)
 

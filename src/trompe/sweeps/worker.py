@@ -3,39 +3,21 @@
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from trompe.runs.run_folder import quoted
 from trompe.sweeps.launchers import Ended, Job, Local, Submitit
+from trompe.sweeps.queue import Queue, Settings
 from trompe.sweeps.space import Space
+from trompe.sweeps.storage import StudyStorage
+from trompe.sweeps.study import ERROR, RUN
 from trompe.sweeps.sweep_folder import SweepFolder
 from trompe.sweeps.trial import Active, Objective
 
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
-
-
-@dataclass
-class Settings:
-    """How a worker works.
-
-    Args:
-        n_trials: of the study, over all workers.
-        jobs: trials at once.
-        retries: how often a trial that failed is started again, from its checkpoint.
-        poll_seconds: time between two checks of the trials.
-        common: arguments of every trial, before its overrides.
-    """
-
-    n_trials: int
-    jobs: int
-    retries: int
-    poll_seconds: float
-    common: list[str]
 
 
 class Worker:
@@ -44,7 +26,7 @@ class Worker:
     Args:
         folder: of the sweep.
         study: with its sampler and pruner.
-        storage: that the study is in.
+        storage: that the study is in, with its lock.
         space: what trials are made of.
         objective: what they are judged by.
         launcher: what starts them.
@@ -56,7 +38,7 @@ class Worker:
         self,
         folder: SweepFolder,
         study: optuna.Study,
-        storage: BaseStorage,
+        storage: StudyStorage,
         space: Space,
         objective: Objective,
         launcher: Local | Submitit,
@@ -71,7 +53,7 @@ class Worker:
         self.launcher = launcher
         self.settings = settings
         self.active: dict[int, Active] = {}
-        self.left: set[int] = set()  # trials not to resume in this session
+        self.queue = Queue(folder, study, storage, space, settings, say)
         self._say = say
 
     def run(self, draw: Callable[["Worker"], None]) -> None:
@@ -94,50 +76,19 @@ class Worker:
     def _fill(self) -> None:
         """Start trials as long as there is room."""
         while len(self.active) < self.settings.jobs:
-            with self.folder.exclusively():
-                trial = self._orphan() or self._ask()
+            trial = self.queue.take(self.active.keys())
             if trial is None:
                 return
             used = {active.slot for active in self.active.values()}
             slot = next(i for i in range(self.settings.jobs) if i not in used)
             self._start(trial, slot)
 
-    def _orphan(self) -> FrozenTrial | None:
-        """A trial of this folder that no worker owns any longer, claimed."""
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            number = trial.number
-            mine = trial.user_attrs.get("folder") == str(self.folder.path)
-            if not mine or number in self.active or number in self.left:
-                continue
-            if not self.folder.claim(number):
-                continue  # another worker has it
-            run = self.folder.run_of(number)
-            if run is not None and run.is_locked():
-                self._say(f"trial {number} is still being trained in {run.path}: left alone")
-                self.left.add(number)
-                self.folder.release(number)
-                continue
-            return trial
-        return None
-
-    def _ask(self) -> FrozenTrial | None:
-        """A new trial, claimed; None if the study has all its trials."""
-        trials = self.study.get_trials(deepcopy=False)
-        waiting = any(trial.state == TrialState.WAITING for trial in trials)
-        if len(trials) >= self.settings.n_trials and not waiting:
-            return None
-        asked = self.study.ask(fixed_distributions=dict(self.space.dimensions))
-        asked.set_user_attr("folder", str(self.folder.path))
-        claimed = self.folder.claim(asked.number)
-        assert claimed, f"trial {asked.number} is new and has an owner"
-        return self._frozen(asked.number)
-
     def _start(self, trial: FrozenTrial, slot: int, attempts: int = 1) -> None:
         """Start a trial's process: a new run, or the one it has, from its checkpoint."""
         number = trial.number
         folder = self.folder.trial(number)
         folder.mkdir(parents=True, exist_ok=True)
-        run = self.folder.run_of(number)
+        run = self.folder.check_trial(trial)
         if run is not None and run.last_checkpoint.is_file():
             arguments = [f"run={quoted(str(run.path))}"]
             self._say(f"trial {number} resumes: {run.path}")
@@ -164,7 +115,7 @@ class Worker:
         if active.run is None:
             active.run = self.folder.run_of(active.number)
             if active.run is not None:
-                self._attribute(active.number, "run", str(active.run.path))
+                self._attribute(active.number, RUN, self.folder.relative(active.run))
         if active.run is not None:
             active.read()
             self._report(active)
@@ -176,7 +127,7 @@ class Worker:
         if active.pruned:
             self._finish(active, TrialState.PRUNED, "pruned")
         elif code < 0 or code in _INTERRUPTED:
-            self.left.add(active.number)
+            self.queue.left.add(active.number)
             self._say(f"trial {active.number} was stopped from outside; resume= resumes it")
             self.folder.release(active.number)
         elif code == 0:
@@ -192,12 +143,13 @@ class Worker:
         if len(self.objective.names) > 1:
             return  # Optuna prunes by one value
         trial_id = self._id(active.number)
-        known = self.storage.get_trial(trial_id).intermediate_values
+        storage = self.storage.study
+        known = storage.get_trial(trial_id).intermediate_values
         for tick, values in sorted(self.objective.points(active.records).items()):
             if tick in known or active.pruned:
                 continue
-            self.storage.set_trial_intermediate_value(trial_id, tick, values[0])
-            active.pruned = self.study.pruner.prune(self.study, self.storage.get_trial(trial_id))
+            storage.set_trial_intermediate_value(trial_id, tick, values[0])
+            active.pruned = self.study.pruner.prune(self.study, storage.get_trial(trial_id))
             if active.pruned:
                 active.stop()
 
@@ -213,7 +165,7 @@ class Worker:
         )
 
     def _fail(self, active: Active, error: str) -> None:
-        self._attribute(active.number, "error", error)
+        self._attribute(active.number, ERROR, error)
         self._finish(active, TrialState.FAIL, f"failed: {error}")
 
     def _finish(
@@ -244,14 +196,15 @@ class Worker:
         self.active.clear()
 
     def _id(self, number: int) -> int:
-        study_id = self.storage.get_study_id_from_name(self.study.study_name)
-        return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        storage = self.storage.study
+        study_id = storage.get_study_id_from_name(self.study.study_name)
+        return storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
     def _frozen(self, number: int) -> FrozenTrial:
-        return self.storage.get_trial(self._id(number))
+        return self.storage.study.get_trial(self._id(number))
 
     def _attribute(self, number: int, key: str, value: Any) -> None:
-        self.storage.set_trial_user_attr(self._id(number), key, value)
+        self.storage.study.set_trial_user_attr(self._id(number), key, value)
 
 
 def _short(value: Any) -> str:

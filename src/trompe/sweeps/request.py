@@ -1,0 +1,153 @@
+"""What a sweep was asked for: now, or when its folder was made."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import BaseSampler
+
+from trompe.errors import UserError, check_count, check_positive
+from trompe.runs.run_folder import quoted
+from trompe.sweeps.arguments import first_key
+from trompe.sweeps.objective import choose_objective
+from trompe.sweeps.samplers import Automatic, Grid
+from trompe.sweeps.space import Space, parse_space
+from trompe.sweeps.sweep_folder import SweepFolder, new_sweep_path
+from trompe.sweeps.trial import Objective
+
+_FREE_KEYS = {
+    "repeats",
+    "resume",
+    "n_trials",
+    "jobs",
+    "retries",
+    "launcher",
+    "poll_seconds",
+    "paths",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A sweep, as it was asked for now or when it began.
+
+    Args:
+        cfg: conf/sweep.yaml, composed.
+        flags: of Hydra's, for every trial.
+        experiment: overrides of `trompe train`, some with several values.
+        space: what they span.
+        objective: what is looked for.
+        folder: of the sweep.
+        study: the study's name.
+    """
+
+    cfg: DictConfig
+    flags: list[str]
+    experiment: list[str]
+    space: Space
+    objective: Objective
+    folder: SweepFolder
+    study: str
+
+
+def new_request(cfg: DictConfig, flags: list[str], experiment: list[str]) -> Request:
+    """A new sweep, with everything checked that can be before there is a folder."""
+    experiment = _with_store(cfg, experiment)
+    space = parse_space([*cfg.space, *experiment])
+    _check_settings(cfg)
+    _check_space(space)
+    objective = choose_objective(cfg, space)
+    _, pruner = make_sampler(cfg, space, 0)
+    if len(objective.names) > 1 and not isinstance(pruner, NopPruner):
+        raise UserError("a sweep with several objectives cannot prune: leave pruner= out")
+    folder = SweepFolder(new_sweep_path(cfg.paths.output_dir))
+    study = cfg.study or folder.path.name
+    return Request(cfg, flags, experiment, space, objective, folder, study)
+
+
+def reopen(cfg: DictConfig, experiment: list[str]) -> Request:
+    """The sweep in a folder, with new values of what may change."""
+    folder = SweepFolder(Path(cfg.resume).expanduser())
+    if not folder.path.is_dir():
+        raise UserError(f"there is no sweep folder at {cfg.resume}")
+    description = folder.read_description()
+    new = [o for o in HydraConfig.get().overrides.task if first_key(o) != "resume"]
+    refused = [o for o in new if first_key(o) not in _FREE_KEYS]
+    refused += [o for o in experiment if first_key(o) != "paths"]
+    if refused:
+        raise UserError(
+            f"resuming {folder.path} cannot change {', '.join(refused)}: leave these out, or start "
+            "a new sweep without resume="
+        )
+    if Path(description["cwd"]).is_dir():
+        os.chdir(description["cwd"])
+    config = compose("sweep", [*description["overrides"], *new])
+    _check_settings(config)
+    experiment = description["experiment"]
+    space = parse_space([*config.space, *experiment])
+    objective = Objective(description["objective"], description["direction"], config.value)
+    flags, study = description["flags"], description["study"]
+    return Request(config, flags, experiment, space, objective, folder, study)
+
+
+def _with_store(cfg: DictConfig, experiment: list[str]) -> list[str]:
+    """The trials' overrides with one dashboard for all; their folders are set one by one."""
+    kept = [o for o in experiment if not o.startswith("paths.output_dir")]
+    if not any(o.startswith("paths.store") for o in experiment):
+        kept.append(f"paths.store={quoted(str(Path(cfg.paths.store).absolute()))}")
+    return kept
+
+
+def _check_settings(cfg: DictConfig) -> None:
+    if cfg.n_trials != "auto":
+        check_count("n_trials", cfg.n_trials)
+    check_count("jobs", cfg.jobs)
+    check_count("retries", cfg.retries, 0)
+    check_positive("poll_seconds", cfg.poll_seconds)
+    if not isinstance(cfg.repeats, bool):
+        raise UserError(f"repeats={cfg.repeats} is neither true nor false")
+
+
+def _check_space(space: Space) -> None:
+    """Compose the trials' configs in advance, so that a typo costs no trial.
+
+    Raises:
+        UserError: naming the overrides that do not compose.
+    """
+    if any(first_key(override) in ("run", "resume", "fresh") for override in space.fixed):
+        raise UserError("a trial is a new run: leave run= out of a sweep")
+    for overrides in space.examples():
+        try:
+            missing = OmegaConf.missing_keys(compose("train", overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"trials cannot be composed: {reason} ({' '.join(overrides)})"
+            ) from error
+        if missing:
+            raise UserError(
+                f"trials need a value: add {' '.join(f'{x}=...' for x in sorted(missing))}"
+            )
+
+
+def make_sampler(cfg: DictConfig, space: Space, session: int) -> tuple[BaseSampler, BasePruner]:
+    """Of a session, with a seed of its own, so that no two draw the same.
+
+    Raises:
+        UserError: if the space has an interval, which a grid cannot list.
+    """
+    seeded = OmegaConf.merge(cfg, {"worker_seed": cfg.sampler_seed + 1000003 * session})
+    assert isinstance(seeded, DictConfig)
+    sampler, pruner = instantiate(seeded.sampler), instantiate(seeded.pruner)
+    if isinstance(sampler, Automatic):
+        sampler = sampler.choose(space, None if cfg.n_trials == "auto" else cfg.n_trials)
+    if isinstance(sampler, Grid):
+        sampler.plan(space)
+    return sampler, pruner
