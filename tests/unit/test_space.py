@@ -5,7 +5,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from trompe.errors import UserError
 from trompe.sweeps.arguments import split_arguments
-from trompe.sweeps.space import parse_space
+from trompe.sweeps.space import parse_space, same_value
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,27 @@ def test_arguments_are_split():
         *("experiment=dcgan_demo", "model.loss=a,b", "paths.output_dir=x", "+new.key=1"),
         "~logger",
     ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "size", "is_listed"),
+    [
+        (["a=x,y", "b=range(0,6,2)"], 6, True),
+        (["a=x,y", "b=int(interval(1,4))"], 8, False),
+        (["a=x,y", "b=interval(0,1)"], None, False),
+        (["a=int(log(1,8))"], 8, False),
+    ],
+)
+def test_size(overrides, size, is_listed):
+    space = parse_space(overrides)
+    assert (space.size, space.is_listed) == (size, is_listed)
+    if size is not None:
+        assert len(list(space.each_combination())) == size
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [("1e-4", "0.0001", True), ("'x y'", '"x y"', True), ("hinge", "wasserstein", False)],
+)
+def test_values_in_other_words(a, b, same):
+    assert same_value(a, b) == same

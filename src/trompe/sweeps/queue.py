@@ -180,7 +180,8 @@ class Queue:
         """Of a trial that was never started."""
         self._storage.study.set_trial_user_attr(trial._trial_id, ERROR, error)
         self._study.tell(trial.number, state=TrialState.FAIL)
-        if (queued := trial.system_attrs.get("fixed_params")) is not None:
+        queued = trial.system_attrs.get("fixed_params")
+        if queued is not None and identity(queued) not in known_parameters(self._trials()):
             self._study.enqueue_trial(queued)
         self._say(f"trial {trial.number} failed: {error}")
 
