@@ -62,6 +62,7 @@ class Queue:
 
     Attributes:
         left: trials not to resume in this session.
+        is_closed: whether no more trials are wanted.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Queue:
         say: Callable[[str], None],
     ) -> None:
         self.left: set[int] = set()
+        self.is_closed = False
         self._folder = folder
         self._study = study
         self._storage = storage
@@ -88,8 +90,10 @@ class Queue:
             active: numbers of those that this worker is training.
 
         Returns:
-            None if the study has all its trials.
+            None if the study has all its trials, or no more are wanted.
         """
+        if self.is_closed:
+            return None
         with self._storage.exclusively(self._study.study_name):
             self._settle()
             return self._orphan(active) or self._ask()

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from trompe.errors import UserError
 from trompe.files import CannotWrite, whole_file, whole_folder
 from trompe.locks import Lock
+from trompe.runs.identity import settled
 from trompe.runs.index import find_runs
 from trompe.runs.run_folder import RunFolder
 from trompe.sweeps import study as attributes
@@ -77,20 +78,12 @@ class SweepFolder:
         return stored
 
     def settle(self) -> str:
-        """The sweep's id, after the folder may have been moved, renamed or copied.
-
-        A sweep is known by its id, wherever it lies. A copy beside the original gets an id
-        of its own: the trials that the original has begun in a shared study are not the copy's.
-        """
+        """The sweep's id, after the folder may have been moved, renamed or copied."""
         description = self.read_description()
-        known, before = description.get("id"), Path(description.get("path", self.path))
-        if known is not None and before == self.path:
-            return str(known)
-        identity = known or secrets.token_hex(8)
-        if known is not None and not _is_same(before, self.path) and _id_at(before) == known:
-            identity = secrets.token_hex(8)
-        _write_description(self.path, {**description, "id": identity, "path": str(self.path)})
-        return str(identity)
+        identity = settled(self.path, description, _id_at)
+        if any(description.get(key) != value for key, value in identity.items()):
+            _write_description(self.path, {**description, **identity})
+        return identity["id"]
 
     def open_storage(self, storage: str) -> StudyStorage:
         """``sqlite`` or ``journal``, files of this folder, or a database's URL."""
@@ -190,10 +183,6 @@ class SweepFolder:
 def _write_description(folder: Path, description: Mapping[str, Any]) -> None:
     with whole_file(folder / "sweep.yaml") as file:
         yaml.safe_dump(dict(description), file, sort_keys=False)
-
-
-def _is_same(a: Path, b: Path) -> bool:
-    return a.exists() and a.samefile(b)
 
 
 def _id_at(path: Path) -> str | None:

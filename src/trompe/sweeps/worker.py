@@ -157,6 +157,8 @@ class Worker:
         values = self.objective.choose(self.objective.points(active.records))
         if values is not None:
             return self._finish(active, TrialState.COMPLETE, "is done", values)
+        if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            self.queue.is_closed = True  # others would train for nothing too
         names = sorted({name for record in active.records for name in record if name != "time"})
         return self._fail(
             active,

@@ -1,7 +1,6 @@
 """The sweep task: a study in a folder, worked on by this process."""
 
 import logging
-import secrets
 import signal
 import sqlite3
 import warnings
@@ -20,6 +19,7 @@ from optuna.storages import BaseStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from trompe.errors import UserError
+from trompe.runs.identity import new_identity
 from trompe.runs.provenance import command_line, describe_code
 from trompe.runs.run_folder import utc_now
 from trompe.sweeps.front import draw_pareto
@@ -96,8 +96,7 @@ def _create(request: Request) -> SweepFolder:
             own.close()
 
     description = {
-        "id": secrets.token_hex(8),
-        "path": str(folder.path),
+        **new_identity(folder.path),
         "command": command_line(),
         "started": utc_now(),
         "cwd": str(Path.cwd()),
