@@ -138,14 +138,16 @@ class Queue:
                 self._say("the sampler repeats itself: no further trials")
                 return None
             asked = self._study.ask(fixed_distributions=dict(self._space.dimensions))
-            asked.set_user_attr(SWEEP, self._settings.sweep_id)
             trial = self._trials()[asked.number]
             original = None if self._settings.repeats else original_of(trial, trials)
+            if original is not None:
+                asked.set_user_attr(REPEATS, original.number)
+            # Last: from here on it has an owner, who resumes it or knows that it is a repeat.
+            asked.set_user_attr(SWEEP, self._settings.sweep_id)
             if original is None:
                 claimed = self._folder.claim(trial.number)
                 assert claimed, f"trial {trial.number} is new and has an owner"
                 return trial
-            asked.set_user_attr(REPEATS, original.number)
             self._say(f"trial {trial.number} repeats trial {original.number}: not trained again")
             self._settle()
         return None
@@ -172,11 +174,11 @@ class Queue:
                 continue
             for step, value in original.intermediate_values.items():
                 self._storage.study.set_trial_intermediate_value(trial._trial_id, step, value)
-            for key in (RUN, ERROR):
-                if key in original.user_attrs:
-                    self._storage.study.set_trial_user_attr(
-                        trial._trial_id, key, original.user_attrs[key]
-                    )
+            known = {RUN: self._folder.place(self._study, original)}
+            known[ERROR] = original.user_attrs.get(ERROR, "")
+            for key, text in known.items():
+                if text:
+                    self._storage.study.set_trial_user_attr(trial._trial_id, key, text)
             done = original.state == TrialState.COMPLETE
             self._study.tell(trial.number, original.values if done else None, original.state)
 
