@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint benchmark lock clean
+.PHONY: help setup demo test test-cluster test-slow lint benchmark lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ demo: $(STAMP) ## train a DCGAN on embedded images, at most 6 minutes on 2 CPU c
 
 test: $(STAMP) ## the tests: offline, CPU, a few minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+test-cluster: $(STAMP) ## sweeps and runs on a real SLURM and PostgreSQL, where they are installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster
 
 test-slow: $(STAMP) ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -165,9 +165,32 @@ def difference(a: Any, b: Any, where: str = "") -> str | None:
     return next((f for f in found if f), None)
 
 
+def check_weights(one: RunFolder, other: RunFolder, tolerance: float) -> None:
+    """Refuse last checkpoints in which a tensor's difference is more than rounding.
+
+    Their root mean squares are compared, in the order of a step of Adam if something is wrong:
+    where an absolute value of a loss has its kink, rounding can turn a few gradients' signs.
+    """
+    first, second = (load(run.last_checkpoint)["state_dict"] for run in (one, other))
+    assert first.keys() == second.keys()
+    for name, weights in first.items():
+        rms = (weights.double() - second[name].double()).square().mean().sqrt()
+        assert rms <= tolerance, f"{name} differs by {rms:.2g}"
+
+
 def values(run: RunFolder) -> list[dict[str, Any]]:
     """The run's records without what depends on the time of day."""
     return [
         {k: v for k, v in record.items() if k != "time" and not k.startswith("speed/")}
         for record in run.read_metrics()
     ]
+
+
+def beginning_of(run: RunFolder) -> Any:
+    """What a session has of its run folder, once that is open."""
+    from trompe.training.recorded import Beginning
+    from trompe.training.session import Session
+
+    beginning = Beginning(Session(run, {}, [], resumed=False), "", {}, is_first=True)
+    beginning.run = run
+    return beginning

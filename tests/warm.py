@@ -119,9 +119,12 @@ def _run(arguments: Sequence[str], cwd: str, env: Mapping[str, str], executable:
 
 
 def _find_modules(env: Mapping[str, str]) -> None:
-    """Put PYTHONPATH in front; where another trompe is on it, forget the one that is imported."""
+    """Put PYTHONPATH in front; where another trompe is on it, forget the one that is imported.
+
+    And before it the current folder, as `python -m` does, and `python -P -m` does not.
+    """
     added = [path for path in env.get("PYTHONPATH", "").split(":") if path]
-    sys.path[:0] = ["", *added]  # the empty one as with `python -m`
+    sys.path[:0] = added if env.get("PYTHONSAFEPATH") else [os.getcwd(), *added]
     copy = next((found for path in added if (found := Path(path) / "trompe").is_dir()), None)
     imported = Path(sys.modules["trompe"].__path__[0])
     if copy is None or copy.samefile(imported):

@@ -15,6 +15,9 @@ import sys
 def warm() -> "list[str] | None":
     """The arguments of trompe, if it is what is to be run."""
     found = sys.argv[1:]
+    if found[:1] == ["-P"]:
+        os.environ["PYTHONSAFEPATH"] = "1"
+        del found[0]
     if found[:2] == ["-m", "trompe"]:
         return found[2:]
     return found[1:] if found and os.path.basename(found[0]) == "trompe" else None

@@ -7,12 +7,16 @@ and a `main` made by `hydra.main`. Nothing here imports torch.
 import ast
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from trompe.errors import UserError
 from trompe.extras import explain
+from trompe.masking import mask
+from trompe.search_path import pin
+from trompe.streams import keep_streams, lost_output
 
 _COMMANDS = Path(__file__).parent / "commands"
 
@@ -45,7 +49,15 @@ def usage() -> str:
 
 def main() -> int:
     """Run the command line; returns the exit code: 0 done, 2 the user's mistake, 1 ours."""
-    arguments = sys.argv[1:]
+    keep_streams()
+    pin(sys.argv[1:])
+    code = _main(sys.argv[1:])
+    if not code and (reason := lost_output()) is not None:
+        return _fail(f"cannot write to stdout: {reason}", 1)
+    return code
+
+
+def _main(arguments: list[str]) -> int:
     if arguments[:1] and arguments[0] in ("-sc", "--shell-completion"):
         return _complete(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -71,17 +83,23 @@ def _run(command: str, arguments: list[str]) -> int:
     try:
         importlib.import_module(f"trompe.commands.{command}").main(arguments)
     except (HydraException, OmegaConfBaseException, ImportError, UserError) as error:
-        mistakes = [e for e in _chain(error) if isinstance(e, UserError)]
-        if mistakes:
-            return 2 if mistakes[0].is_told else _fail(_one_line(mistakes[0]))
-        if line := explain(_chain(error), command):
-            return _fail(line)
-        if _is_internal(error):
+        line = line_of(error, command)
+        if line is None:
             raise
-        return _fail(_one_line(error))
+        return _fail(line) if line else 2
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     return 0
+
+
+def line_of(error: BaseException, command: str) -> str | None:
+    """The line that says a user's mistake; empty if it has been said, None if it is not one."""
+    mistake = next((e for e in _chain(error) if isinstance(e, UserError)), None)
+    if mistake is not None:
+        return "" if mistake.is_told else _one_line(mistake)
+    if line := explain(_chain(error), command):
+        return line
+    return None if _is_internal(error) else _one_line(error)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -96,7 +114,10 @@ def _is_internal(error: BaseException) -> bool:
     from omegaconf.errors import OmegaConfBaseException
 
     causes = [e for e in _chain(error) if not isinstance(e, HydraException)]
-    expected = (OmegaConfBaseException, ImportError, TypeError, AttributeError, ValueError)
+    expected = (
+        *(OmegaConfBaseException, ImportError, TypeError, AttributeError, ValueError),
+        *(RuntimeError, ArithmeticError),  # torch's, about sizes
+    )
     if isinstance(error, InstantiationException):
         return not all(isinstance(cause, expected) for cause in causes)
     return isinstance(error, ImportError)
@@ -107,6 +128,10 @@ def _one_line(error: BaseException) -> str:
 
     Hydra's own message may be empty or point to a chained one, so the first cause's is added.
     """
+    from hydra.errors import OverrideParseException
+
+    from trompe.words import as_text
+
     told = [str(e) for e in _chain(error) if str(e)]
     lines = [line.strip() for line in (told[0] if told else "").splitlines()]
     noise = ("Config search path", "provider=", "full_key:", "object_type=", "See https")
@@ -115,6 +140,15 @@ def _one_line(error: BaseException) -> str:
         if line.startswith("full_key:") and line.split(":", 1)[1].strip():
             kept.append(f"(at {line.split(':', 1)[1].strip()})")
     text = " ".join(kept) or type(error).__name__
+    if isinstance(error, OverrideParseException):
+        text += f" (to mean it as text, type {as_text(error.override)})"
+    if several := re.match(r"Ambiguous value for argument '(.*)'", lines[0] if lines else ""):
+        key, _, values = several[1].partition("=")
+        return (
+            f"{several[1]} has several values: for one text that has commas type "
+            f"{as_text(several[1])}, for a list {key}=[{values}], for several runs add -m or use "
+            "trompe sweep"
+        )
     hint = ", set env var HYDRA_FULL_ERROR=1 to see chained exception."
     if hint in text:
         text = text.replace(hint, f": {told[-1].splitlines()[0]}")
@@ -122,7 +156,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _fail(message: str, code: int = 2) -> int:
-    print(f"trompe: {message}", file=sys.stderr)
+    print(f"trompe: {mask(message)}", file=sys.stderr)
     return code
 
 

@@ -3,13 +3,21 @@
 import atexit
 import functools
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+import yaml
+from hydra._internal.utils import get_args_parser
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from trompe.errors import UserError, show
+from trompe.paths import expand
+from trompe.words import as_override, quoted
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -26,6 +34,8 @@ def _times(a: float, b: float) -> float:
 
 # In a config, ${times:0.5,${kimg}} is half the budget.
 OmegaConf.register_new_resolver("times", _times, replace=True)
+# And ${expand:~/x} is a folder in the home folder, for Hydra, which does not expand ~.
+OmegaConf.register_new_resolver("expand", lambda path: str(expand(path)), replace=True)
 
 Task = Callable[[DictConfig], object]
 
@@ -46,6 +56,7 @@ def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
             # Lightning starts further processes by repeating the whole command line.
             sys.argv = original
             try:
+                check_kinds(cfg, config_name)
                 task(cfg)
             except Exception as error:
                 errors.append(error)
@@ -56,9 +67,12 @@ def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
         def main(arguments: list[str]) -> None:
             nonlocal original
             original = sys.argv
-            sys.argv = [original[0], *arguments]
+            flags, words = split_words(arguments)
+            sys.argv = [original[0], *flags, *map(as_override, words)]
             try:
                 run()
+            except (ValueError, TypeError) as error:  # not a task's, which are kept
+                raise UserError(f"this cannot be composed: {error}") from error
             finally:
                 sys.argv = original
             if errors:
@@ -67,6 +81,31 @@ def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
         return main
 
     return decorate
+
+
+def check_kinds(cfg: DictConfig, config_name: str) -> None:
+    """Refuse anything but true and false, or lists, where the command's own config has them.
+
+    Raises:
+        UserError: naming the key.
+    """
+    own = yaml.safe_load(Path(config_dir(), f"{config_name}.yaml").read_text())
+    for key, default in _scalars(own):
+        value = OmegaConf.select(cfg, key) if isinstance(default, bool | list) else None
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise UserError(f"{key}={show(value)} must be true or false")
+        if isinstance(default, list) and not isinstance(value, ListConfig):
+            raise UserError(f"{key}={show(value)} must be a list, such as {key}=[a,b]")
+
+
+def _scalars(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if key == "defaults":
+            continue
+        if isinstance(value, dict):
+            yield from _scalars(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 @contextmanager
@@ -83,6 +122,18 @@ def quick_imports() -> Iterator[None]:
             gc.enable()
 
 
+def split_words(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Hydra's flags, with their values, and all other words of a command line."""
+    words: list[str] = get_args_parser().parse_intermixed_args(arguments).overrides
+    flags, rest = [], list(words)
+    for argument in arguments:
+        if argument in rest:
+            rest.remove(argument)
+        else:
+            flags.append(argument)
+    return flags, words
+
+
 def with_folders(arguments: list[str], key: str) -> list[str]:
     """Arguments with bare folders turned into ``key=[...]``."""
     folders, rest = _folders(arguments)
@@ -95,8 +146,12 @@ def with_folder(arguments: list[str], key: str) -> list[str]:
     return [*rest, f"{key}={folders[-1]}"] if folders else rest
 
 
-def _folders(arguments: list[str]) -> tuple[list[str], list[str]]:
-    from trompe.runs.run_folder import quoted
+def is_folder(word: str) -> bool:
+    """Whether a word names a folder that is there; it may hold ``=``, ``<`` or ``>``."""
+    return os.path.isdir(os.path.expanduser(word))
 
-    folders = [a for a in arguments if not a.startswith("-") and "=" not in a]
-    return [quoted(a) for a in folders], [a for a in arguments if a not in folders]
+
+def _folders(arguments: list[str]) -> tuple[list[str], list[str]]:
+    flags, words = split_words(arguments)
+    folders = [word for word in words if is_folder(word) or "=" not in word.lstrip("~")]
+    return [quoted(word) for word in folders], [*flags, *(w for w in words if w not in folders)]

@@ -1,5 +1,13 @@
 """Errors that the user can fix: one clear line, exit code 2, no traceback."""
 
+import math
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+# The annotation of a whole number of at least 1, as a config is checked against.
+Count = Annotated[int, 1]
+
 
 class UserError(Exception):
     """Says in one line what is wrong, where, and what to do about it.
@@ -11,6 +19,44 @@ class UserError(Exception):
     is_told = False
 
 
+class AnotherProcess(UserError):
+    """Says why another process of the run ended, which ends this one."""
+
+
+def show(value: object) -> str:
+    """A value of a config as it is typed; text that reads like a number, say, is quoted."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(show, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{show(entry)}' for key, entry in value.items())}}}"
+    if isinstance(value, str) and (not value or _READS_AS_OTHER.fullmatch(value.lower())):
+        return f"'{value}'"
+    return str(value)
+
+
+_READS_AS_OTHER = re.compile(
+    r"[-+]?(\d[\d_]*\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?(nan|inf)|null|true|false"
+)
+
+
+def check_number(
+    key: str, value: object, least: float = -math.inf, above: float = -math.inf
+) -> None:
+    """Refuse anything but a finite number of at least `least` and above `above`.
+
+    Raises:
+        UserError: naming the config's `key`.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and math.isfinite(value) and value >= least and value > above:  # type: ignore
+        return
+    limit = f" above {above:g}" if math.isfinite(above) else ""
+    limit = f" of at least {least:g}" if math.isfinite(least) else limit
+    raise UserError(f"{key}={show(value)} must be a number{limit}")
+
+
 def check_count(key: str, value: object, least: int = 1) -> None:
     """Refuse anything but a whole number of at least `least`.
 
@@ -18,14 +64,23 @@ def check_count(key: str, value: object, least: int = 1) -> None:
         UserError: naming the config's `key`.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UserError(f"{key}={value} must be a whole number of at least {least}")
+        raise UserError(f"{key}={show(value)} must be a whole number of at least {least}")
 
 
 def check_positive(key: str, value: object) -> None:
-    """Refuse anything but a number above 0.
+    """Refuse anything but a finite number above 0.
 
     Raises:
         UserError: naming the config's `key`.
     """
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
-        raise UserError(f"{key}={value} must be a number above 0")
+    check_number(key, value, above=0)
+
+
+def check_choice(key: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse anything but one of a few texts.
+
+    Raises:
+        UserError: naming the config's `key` and the choices.
+    """
+    if value not in choices:
+        raise UserError(f"{key}={show(value)} must be one of {', '.join(choices)}")

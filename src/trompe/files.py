@@ -6,14 +6,19 @@ or the new one, and so does whoever looks after a crash, a kill, a full disk or 
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from trompe.errors import UserError
+
+# What `_beside` makes: the stem of the target, a random part, and the endings that are in use.
+_LEFTOVER = re.compile(r"\.(?P<stem>.*)\.[0-9a-f]{8}(?P<old>\.old)?\.tmp(\.[^.]*)?", re.DOTALL)
 
 
 class CannotWrite(UserError):
@@ -34,19 +39,24 @@ class CannotWrite(UserError):
 
 
 @contextmanager
-def whole_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
+def whole_file(
+    path: Path, mode: Literal["w", "wb"] = "w", private: bool = False
+) -> Iterator[IO[Any]]:
     """An open file that takes the place of `path` at the end; see `whole_path`.
 
     Args:
         path: the target.
         mode: ``w`` for text, which is UTF-8 with newlines as they are written, or ``wb``.
+        private: whether nobody but its owner may read it (0600).
 
     Raises:
         CannotWrite: for an `OSError`.
     """
-    text = {} if mode == "wb" else {"encoding": "utf-8", "newline": ""}
+    options: dict[str, Any] = {} if mode == "wb" else {"encoding": "utf-8", "newline": ""}
+    if private:
+        options["opener"] = partial(os.open, mode=0o600)
     with _in_place_of(path, ".tmp") as temporary:
-        file = open(temporary, mode, **text)  # type: ignore[call-overload]  # noqa: SIM115
+        file = open(temporary, mode, **options)  # noqa: SIM115
         try:
             yield file
         except BaseException:
@@ -87,7 +97,7 @@ def whole_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     path = path.resolve() if replace else path  # a link to the old folder stays one
     temporary, old = _beside(path, ".tmp"), _beside(path, ".old.tmp")
     try:
-        with _told_as(path):
+        with told_as(path):
             temporary.mkdir(parents=True)
             yield temporary
             for folder, _, names in os.walk(temporary):
@@ -106,11 +116,37 @@ def whole_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Delete what dead processes left half-written in `folder`; only for who holds its lock.
+
+    What is in its subfolders stays: others may write there. So does a whole folder that was moved
+    aside for a new one that did not come. What cannot be deleted stays too.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        found = _LEFTOVER.fullmatch(name)
+        if found is None or (found["old"] and not _has_stem(names, found["stem"])):
+            continue
+        path = folder / name
+        with contextlib.suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
+def _has_stem(names: list[str], stem: str) -> bool:
+    return any(Path(name).stem[:40] == stem for name in names)
+
+
 @contextmanager
 def _in_place_of(path: Path, ending: str) -> Iterator[Path]:
     temporary = _beside(path, ending)
     try:
-        with _told_as(path):
+        with told_as(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             _sync(temporary)
@@ -122,7 +158,8 @@ def _in_place_of(path: Path, ending: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _told_as(path: Path) -> Iterator[None]:
+def told_as(path: Path) -> Iterator[None]:
+    """Turn an `OSError` of what is written within into a `CannotWrite` of `path`."""
     try:
         yield
     except CannotWrite as error:

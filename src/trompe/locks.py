@@ -11,6 +11,8 @@ from trompe.errors import UserError
 class Lock:
     """A lock that one process holds, of all that use the same file; free when that process ends.
 
+    Or several, if all of them are content to share it.
+
     It is free however the process ends, and whatever processes it has started go on: they do not
     hold it too. Within a process, each object is another holder.
 
@@ -24,20 +26,24 @@ class Lock:
         self.path = path
         self._descriptor: int | None = None
 
-    def acquire(self, wait: bool) -> bool:
+    def acquire(self, wait: bool, shared: bool = False) -> bool:
         """Take it, and say whether it was to be had.
 
         Args:
             wait: until it is free, which makes the answer true.
+            shared: with others who share it; nobody then has it alone.
 
         Raises:
             UserError: if there can be no such file, or no locks on this disk.
         """
         assert self._descriptor is None, f"{self.path} is held by this object"
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            # To share it, reading another user's file suffices.
+            access = os.O_RDONLY if shared else os.O_RDWR
+            descriptor = os.open(self.path, access | os.O_CREAT, 0o666)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+                fcntl.flock(descriptor, kind | (0 if wait else fcntl.LOCK_NB))
             except BaseException:
                 os.close(descriptor)
                 raise
@@ -62,7 +68,7 @@ class Lock:
         A file that cannot be asked counts as held.
         """
         try:
-            descriptor = os.open(self.path, os.O_RDONLY)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError:
             return False
         except OSError:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from trompe.errors import UserError
+from trompe.paths import expand
 
 
 def find_file(given: str | Path | None, url: str) -> str:
@@ -21,11 +22,11 @@ def find_file(given: str | Path | None, url: str) -> str:
         UserError: if the file is missing and cannot be downloaded, naming the three ways to get it.
     """
     if given is not None:
-        path = Path(given).expanduser()
+        path = expand(given, "weights")
         if not path.is_file():
             raise UserError(f"weights={given}: there is no such file")
         return str(path)
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    cached = expand(torch.hub.get_dir(), "TORCH_HOME") / "checkpoints" / Path(url).name
     if not cached.is_file():
         cached.parent.mkdir(parents=True, exist_ok=True)
         try:

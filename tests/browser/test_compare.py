@@ -172,7 +172,10 @@ def test_a_corrupt_line_a_torn_picture_and_a_deleted_run(tmp_path):
     page = tmp_path / "compare.html"
     entries = read_entries([tmp_path / "runs"])
     write_page(page, entries)
-    assert [len(entry.records) for entry in entries] == [4, 4]
+    assert [entry.summary.ticks for entry in entries] == [4, 4, 0]
+    assert [entry.problem for entry in entries[:2]] == [None, None]
+    assert entries[2].problem == "is not a run folder: it has no config.yaml"
+    assert "unreadable: is not a run folder" in page.read_text()
 
 
 def test_seeds_have_a_mean_and_an_interval(tmp_path):

@@ -62,7 +62,7 @@ def test_completion_knows_commands_groups_and_keys(trompe: Trompe) -> None:
         (["train", "trainer=gpu"], "trainer=cpu"),
         (["train", "trainer.accelerator=tpu"], "tpu"),
         (["train", "trainer.devices=0"], "trainer.devices"),
-        (["train", "batch_size=0"], "batch_size must be positive"),
+        (["train", "batch_size=0"], "batch_size=0 must be a whole number"),
         (["train", "kimg="], "kimg"),
         (["train", "data.resolution=48", "data=shapes"], "48"),
         (["train", "data=folder", "data.path=nowhere"], "nowhere"),
@@ -108,6 +108,10 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(trompe: Trompe) ->
     run = trompe.runs()[-1]
     assert run.read_facts()["status"] == "failed"
     assert not run.last_checkpoint.exists()
+    # It begins again in its folder, and comes to the same end.
+    assert trompe.fails("train", f"run={run.path}") == message
+    assert [found.path for found in trompe.runs()] == [run.path]
+    assert [s.get("from_kimg") for s in run.read_facts()["sessions"]] == [None, 0.0]
 
 
 def test_full_disk_keeps_the_old_checkpoint(trompe: Trompe) -> None:

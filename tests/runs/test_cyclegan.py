@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from tests.conftest import TINY, Trompe, difference, load, values
+from tests.conftest import TINY, Trompe, check_weights, difference, load, values
 from tests.runs.test_resume import RESULT
 
 
@@ -91,7 +90,7 @@ def test_killed_and_resumed_equals_uninterrupted_and_is_of_use(
 def test_wrong_losses_and_weights_are_refused(trompe: Trompe, tiny: list[str]) -> None:
     for override, told in (
         ("model.loss=relativistic", "model.loss=relativistic compares images in pairs"),
-        ("model.weights.cycle=abc", "model.weights.cycle=abc must be a number, or a schedule"),
+        ("model.weights.cycle=abc", "model.weights.cycle=abc must be a number or a schedule"),
         ("~model.weights.identity", "model.weights.identity is missing"),
         ("+model.weights.gram=1", "model.weights.gram is not a loss of this model"),
         ("data.validation_fraction=0", "has no validation pictures"),
@@ -118,7 +117,4 @@ def test_two_processes_and_two_parts_equal_one(
     common = [*kept, *GENTLY, *clock]
     trompe(*common, "name=a_one")
     trompe(*common, "name=b_two", *other)
-    one, two = (load(run.last_checkpoint)["state_dict"] for run in trompe.runs())
-    assert one.keys() == two.keys()
-    for name, weights in one.items():
-        torch.testing.assert_close(weights, two[name], rtol=0, atol=1e-5)
+    check_weights(*trompe.runs(), tolerance=1e-5)

@@ -69,8 +69,12 @@ def test_one_module_and_one_yaml_add_a_gan(trompe: Trompe) -> None:
     assert run.path.parent.name == "noisy_shapes"
     assert load(run.last_checkpoint)["state_dict"]["generator.layer.weight"].shape == (768, 4)
     # It resumes, samples and takes overrides as the built-in ones do.
-    trompe("train", "--config-dir", "my_conf", f"run={run.path}", "kimg=0.144", **path)
+    resume = ["train", "--config-dir", "my_conf", f"run={run.path}", "kimg=0.144"]
+    told = trompe.fails(*resume, **path)
+    assert "my_gans.noisy.NoisyGAN (model._target_), my_gans.noisy.cubic (model.loss)" in told
+    assert "set trust=true" in told
+    trompe(*resume, "trust=true", **path)
     assert len(run.read_metrics()) == 3
-    trompe("sample", f"run={run.path}", "n=2", **path)
+    trompe("sample", f"run={run.path}", "n=2", "trust=true", **path)
     message = trompe.fails("train", *arguments, "model.loss=my_gans.noisy.quartic", **path)
     assert "quartic is not known: choose one of cubic" in message

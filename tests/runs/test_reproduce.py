@@ -84,7 +84,10 @@ def test_the_recorded_code_is_run_with_its_uncommitted_changes(trompe: Trompe) -
     message = trompe.fails("reproduce", str(run.path), **path)
     assert "was not reproduced: tick 1" in message
     assert any("code: the uncommitted changes" in line for line in verdict_of(run)["environment"])
-    done = trompe("reproduce", str(run.path), "code=recorded", **path)
+    arguments = ["reproduce", str(run.path), "code=recorded"]
+    asked = trompe(*arguments, code=2, **path)
+    assert "1.5 * softplus" in asked.stdout and "set trust=true" in asked.stderr
+    done = trompe(*arguments, "trust=true", **path)
     assert "verdict: bitwise equal: records and weights of 2 ticks" in done.stdout
     listed = subprocess.run(["git", "-C", str(copy), "worktree", "list"], capture_output=True)
     assert len(listed.stdout.splitlines()) == 1

@@ -1,11 +1,13 @@
 """A run that is killed and resumed is the run that was never killed."""
 
 import json
+import shlex
 import signal
 
 import pytest
 
-from tests.conftest import FAMILIES, TINY, Trompe, difference, load, values
+from tests.conftest import FAMILIES, TINY, Trompe, difference, load, values, wait
+from trompe.runs.run_folder import RunFolder
 
 SLOWER = ["tick_kimg=0.16", "kimg=0.64"]  # so that the signal comes in the middle of a tick
 RESULT = ("state_dict", "optimizer_states", "clock", "callbacks")
@@ -92,6 +94,52 @@ def test_records_after_the_checkpoint_are_written_again(trompe: Trompe) -> None:
     assert [r["tick"] for r in run.read_metrics()] == [1, 2, 3]
     assert values(run)[:2] == first
     json.loads((run.path / "run.json").read_text())
+
+
+def test_a_run_that_ends_before_its_first_tick_begins_again_in_its_folder(trompe: Trompe) -> None:
+    logger = ["logger=[csv]", "tick_kimg=0.32", "kimg=0.64"]
+    arguments = ["train", *TINY, *logger, *FAMILIES["mlp_gan"]]
+    trompe(*arguments, "name=whole")
+    (whole,) = trompe.runs()
+
+    def stop(how: signal.Signals, name: str) -> tuple[RunFolder, str]:
+        process = trompe.start(*arguments, f"name={name}")
+        began = trompe.outputs / name
+        # Its first grid is drawn once it trains.
+        wait(lambda: any(began.glob("*/samples/0*.png")))
+        process.send_signal(how)
+        printed = process.communicate(timeout=60)[0]
+        (file,) = began.glob("*/run.json")
+        return RunFolder(file.parent), printed
+
+    killed, _ = stop(signal.SIGKILL, "killed (1)")
+    assert killed.read_facts()["status"] == "running"
+    trompe(*arguments, "name=killed (1)", "resume=auto")
+    interrupted, printed = stop(signal.SIGINT, "it's interrupted")
+    (command,) = [line for line in printed.splitlines() if "resume it with" in line]
+    # As if the record had been written, and the checkpoint not.
+    interrupted.append_metrics(whole.read_metrics()[0])
+    trompe(*shlex.split(command.partition("trompe ")[2]))
+
+    for run in (killed, interrupted):
+        assert not {p.path for p in trompe.runs()} - {whole.path, killed.path, interrupted.path}
+        a, b = load(whole.last_checkpoint), load(run.last_checkpoint)
+        assert difference({k: a[k] for k in RESULT}, {k: b[k] for k in RESULT}) is None
+        assert values(run) == values(whole)
+        assert len((run.path / "metrics.csv").read_text().splitlines()) == 3
+        facts = run.read_facts()
+        assert facts["status"] == "done"
+        assert [session.get("from_kimg") for session in facts["sessions"]] == [None, 0.0]
+
+
+def test_a_checkpoint_that_was_lost_is_not_trained_again(trompe: Trompe) -> None:
+    trompe("train", *TINY, *FAMILIES["mlp_gan"], "kimg=0.096")
+    (run,) = trompe.runs()
+    run.last_checkpoint.unlink()
+    run.best_checkpoint.unlink()
+    run.update_facts(status="interrupted")
+    assert "repeat it with fresh=true" in trompe.fails("train", f"run={run.path}")
+    assert len(run.read_metrics()) == 2
 
 
 def test_resuming_without_a_checkpoint_or_folder(trompe: Trompe) -> None:

@@ -1,6 +1,7 @@
 """What a finished run leaves behind, and what `trompe sample` makes of it."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from PIL import Image
 
 from tests.conftest import FAMILIES, TINY, Trompe, load
+from trompe.runs.run_folder import RunFolder
 
 
 def test_a_run_folder_is_complete(trompe: Trompe) -> None:
@@ -103,3 +105,25 @@ def test_all_loggers_at_once_go_on_under_their_ids(trompe: Trompe) -> None:
     with sqlite3.connect(next((trompe.outputs / "trackio").glob("trompe*.db"))) as store:
         names = {name for (name,) in store.execute("select distinct run_name from metrics")}
         assert names == {run.path.name}
+
+
+def test_a_run_is_the_same_wherever_it_lies_and_a_copy_is_another(trompe: Trompe) -> None:
+    """In a dashboard too: a renamed run goes on as what it was there."""
+    overrides = [o for o in TINY if not o.startswith("logger")]
+    trompe("train", *FAMILIES["mlp_gan"], *overrides, "logger=[local]", "kimg=0.048")
+    (run,) = trompe.runs()
+    known = run.read_facts()
+    renamed = RunFolder(run.path.with_name("mine"))
+    run.path.rename(renamed.path)
+    trompe("train", f"run={renamed.path}", "kimg=0.096")
+    moved = renamed.read_facts()
+    for key in ("id", "name", "trackers"):
+        assert moved[key] == known[key]
+    assert moved["path"] == str(renamed.path)
+    copy = RunFolder(run.path.with_name("copy"))
+    shutil.copytree(renamed.path, copy.path)
+    trompe("train", f"run={copy.path}", "kimg=0.144")
+    copied = copy.read_facts()
+    assert copied["copy_of"] == known["id"] != copied["id"]
+    assert copied["name"] == "copy" and copied["trackers"] != known["trackers"]
+    assert renamed.read_facts() == moved

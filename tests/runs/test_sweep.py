@@ -148,7 +148,7 @@ def test_two_workers_share_one_sweep(trompe):
     first = trompe.start_afresh("sweep", RATES, *arguments)
     wait(lambda: len(list(trompe.outputs.glob("sweeps/*/trials/0000/.lock"))) == 1)
     folder = the_sweep(trompe)
-    trompe("sweep", f"resume={folder.path}")
+    trompe("sweep", f"resume={folder.path}", "trust=true")
     first.communicate(timeout=60)
     assert [trial.state.name for trial in study_of(folder).trials] == ["COMPLETE"] * 12
     assert [len(runs_of(folder, number)) for number in range(12)] == [1] * 12
@@ -272,7 +272,9 @@ def test_a_sweep_goes_on_as_it_was(trompe):
     folder = planted_sweep(trompe, "n_trials=2")
     message = trompe.fails("sweep", f"resume={folder.path}", "seed=3", "objective=speed")
     assert "cannot change objective=speed, seed=3" in message
-    trompe("sweep", f"resume={folder.path}", "n_trials=3")
+    asked = trompe.fails("sweep", f"resume={folder.path}", "n_trials=3")
+    assert "planted.py (launcher.command): set trust=true" in asked
+    trompe("sweep", f"resume={folder.path}", "n_trials=3", "trust=true")
     assert len(study_of(folder).trials) == 3
 
 

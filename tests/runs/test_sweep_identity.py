@@ -56,7 +56,7 @@ def test_a_sweep_goes_on_wherever_it_lies(trompe: Trompe, tmp_path, how) -> None
         after.path.symlink_to(before.path)
     else:
         before.path.rename(after.path)
-    trompe("sweep", f"resume={after.path}", "n_trials=4")
+    trompe("sweep", "trust=true", f"resume={after.path}", "n_trials=4")
     assert identity(after) == known
     study = after.load_study()
     assert len(study.trials) == 4 and study.study_name == before.path.name
@@ -68,12 +68,12 @@ def test_a_copy_of_a_sweep_is_another_sweep(trompe: Trompe) -> None:
     after = SweepFolder(before.path.with_name("copy"))
     shutil.copytree(before.path, after.path)
     original, text = identity(before), (before.path / "sweep.yaml").read_text()
-    trompe("sweep", f"resume={after.path}", "n_trials=3")
+    trompe("sweep", "trust=true", f"resume={after.path}", "n_trials=3")
     assert identity(before) == original != identity(after)
     assert (before.path / "sweep.yaml").read_text() == text
     check_table(after, 3)
     assert len(study_of(before).trials) == 2
-    trompe("sweep", f"resume={before.path}", "n_trials=3")
+    trompe("sweep", "trust=true", f"resume={before.path}", "n_trials=3")
     check_table(before, 3)
 
 
@@ -85,7 +85,7 @@ def test_a_copy_leaves_what_the_original_trains_in_a_shared_study(trompe: Trompe
     ask(before.load_study()).set_user_attr("sweep", identity(before))
     after = SweepFolder(before.path.with_name("copy"))
     shutil.copytree(before.path, after.path)
-    trompe("sweep", f"resume={after.path}", "n_trials=3")
+    trompe("sweep", "trust=true", f"resume={after.path}", "n_trials=3")
     states = [trial.state.name for trial in after.load_study().trials]
     assert states == ["COMPLETE", "RUNNING", "COMPLETE"]
     assert runs_of(after, 2) and not runs_of(after, 1) and not runs_of(before, 1)
@@ -100,7 +100,7 @@ def test_a_trial_with_the_run_of_another_is_refused(trompe: Trompe) -> None:
     overrides = runs_of(folder, 1)[0].path / "overrides.yaml"
     overrides.write_text(overrides.read_text().replace("0.002", "0.0031"))
     before = folder.trials_csv.read_text()
-    message = trompe.fails("sweep", f"resume={folder.path}", "n_trials=3")
+    message = trompe.fails("sweep", "trust=true", f"resume={folder.path}", "n_trials=3")
     assert "trial 1 has model.optimizer.lr=0.002 in the study, but its run" in message
     assert "was trained with model.optimizer.lr=0.0031" in message
     assert len(study_of(folder).trials) == 2 and folder.trials_csv.read_text() == before
@@ -109,7 +109,7 @@ def test_a_trial_with_the_run_of_another_is_refused(trompe: Trompe) -> None:
 def test_a_study_that_is_gone_is_not_made_anew(trompe: Trompe) -> None:
     folder = planted_sweep(trompe, "n_trials=1", "kimg=1")
     (folder.path / "study.db").unlink()
-    message = trompe.fails("sweep", f"resume={folder.path}", "n_trials=2")
+    message = trompe.fails("sweep", "trust=true", f"resume={folder.path}", "n_trials=2")
     assert "is gone from its storage" in message and "has trials of it" in message
 
 
@@ -131,7 +131,7 @@ def test_a_sweep_of_an_older_version_goes_on(trompe: Trompe) -> None:
     ask(study_of(folder)).set_user_attr("folder", str(folder.path))
     after = SweepFolder(folder.path.with_name("renamed"))
     folder.path.rename(after.path)
-    trompe("sweep", f"resume={after.path}", "n_trials=3")
+    trompe("sweep", "trust=true", f"resume={after.path}", "n_trials=3")
     check_table(after, 3)
 
 
@@ -140,7 +140,7 @@ def test_a_worker_that_dies_while_it_asks_costs_no_combination(trompe: Trompe) -
     folder = planted_sweep(trompe, "n_trials=2", "kimg=1")
     study = study_of(folder)
     ask(study)
-    trompe("sweep", f"resume={folder.path}", "n_trials=3")
+    trompe("sweep", "trust=true", f"resume={folder.path}", "n_trials=3")
     rows = table_of(folder)
     assert [row["state"] for row in rows] == ["done", "done", "failed", "done"]
     assert rows[2]["error"] == "the sweep was killed before the trial had parameters"
@@ -150,13 +150,13 @@ def test_a_worker_that_dies_while_it_asks_costs_no_combination(trompe: Trompe) -
 def test_an_interrupted_sweep_can_be_moved(trompe: Trompe) -> None:
     """What was stopped in the middle is taken up from the new place."""
     process = trompe.start_afresh("sweep", "model.optimizer.lr=1e-3,2e-3", "kimg=20", *QUICK[1:])
-    wait(lambda: any(trompe.outputs.glob("sweeps/*/trials/0000/*/run/metrics.jsonl")))
+    wait(lambda: any(trompe.outputs.glob("sweeps/*/trials/0000/*/run/checkpoints/last.ckpt")))
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
     before = the_sweep(trompe)
     moved = trompe.folder / "moved"
     before.path.rename(moved)
-    done = trompe("sweep", f"resume={moved}")
+    done = trompe("sweep", "trust=true", f"resume={moved}")
     assert "trial 0 resumes" in done.stdout and "2 done, 0 pruned, 0 failed" in done.stdout
     check_table(SweepFolder(moved), 2)

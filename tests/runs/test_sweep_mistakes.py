@@ -56,7 +56,7 @@ def test_an_objective_that_is_never_recorded(trompe):
 def test_a_study_that_cannot_be_written_is_told_in_one_line(trompe):
     folder = planted_sweep(trompe, "n_trials=1")
     (folder.path / "study.db").write_bytes(b"not a database, whatever its name says" * 100)
-    message = trompe.fails("sweep", f"resume={folder.path}", "n_trials=2")
+    message = trompe.fails("sweep", f"resume={folder.path}", "n_trials=2", "trust=true")
     assert "not a database" in message and str(folder.path / "study.db") in message
     assert json.loads((runs_of(folder, 0)[0].path / "run.json").read_text())["status"] == "done"
 
@@ -66,12 +66,12 @@ def test_a_full_disk_stops_the_sweep_and_loses_nothing(trompe: Trompe) -> None:
     before = table_of(folder)
     # Of the study's next change, the journal alone is larger.
     message = trompe.fails_on_a_full_disk(
-        "sweep", f"resume={folder.path}", "n_trials=3", largest=4096
+        *("sweep", f"resume={folder.path}", "n_trials=3", "trust=true"), largest=4096
     )
     assert "disk I/O error" in message
     assert f"resume it with trompe sweep resume={folder.path}" in message
     assert table_of(folder) == before
-    trompe("sweep", f"resume={folder.path}", "n_trials=3")
+    trompe("sweep", f"resume={folder.path}", "n_trials=3", "trust=true")
     after = table_of(folder)
     assert after[: len(before)] == before
     assert [row["state"] for row in after] == ["done"] * 3

@@ -57,7 +57,7 @@ def test_clock_goes_on_from_a_checkpoint_and_refuses_nonsense() -> None:
     clock.load_state_dict({"images": 30})
     assert clock.state_dict() == {"images": 30}
     for bad in ((0, 1, 1), (1, -1, 1), (1, 1, 0)):
-        with pytest.raises(UserError, match="must be positive"):
+        with pytest.raises(UserError, match="must be a"):
             Clock(*bad)
 
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from trompe.errors import UserError
-from trompe.files import CannotWrite, whole_file, whole_folder, whole_path
+from trompe.files import CannotWrite, remove_leftovers, whole_file, whole_folder, whole_path
 from trompe.images import save_picture
 from trompe.locks import Lock
 
@@ -152,6 +152,43 @@ def test_a_kill_leaves_no_half_folder(tmp_path: Path) -> None:
     script = f"with whole_folder(path) as folder: (folder / 'a').write_text('a'); {KILL}"
     kill(script, tmp_path / "new")
     assert [name[0] for name in os.listdir(tmp_path)] == ["."]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"with whole_file(path) as file: file.write('new'); {KILL}",
+        f"with whole_path(path.with_suffix('.png')) as temporary: temporary.touch(); {KILL}",
+        f"with whole_folder(path) as folder: (folder / 'a').write_text('a'); {KILL}",
+    ],
+    ids=["file", "path", "folder"],
+)
+def test_leftovers_of_the_dead_are_removed(tmp_path: Path, script: str) -> None:
+    kept = ["a.tmp", ".hidden", ".lock", ".a.0123abcd.tmp.b.c", "sub/.a.0123abcd.tmp"]
+    (tmp_path / "sub").mkdir()
+    for name in kept:
+        (tmp_path / name).touch()
+    kill(script, tmp_path / "target.with.dots and a name much longer than forty letters")
+    assert len(os.listdir(tmp_path)) == len(kept) + 1
+    remove_leftovers(tmp_path)
+    assert files(tmp_path).keys() == set(kept)
+    remove_leftovers(tmp_path / "none")
+
+
+def test_a_folder_moved_aside_is_kept_until_another_is_in_its_place(tmp_path: Path) -> None:
+    write_folder(tmp_path / "a")
+    before = files(tmp_path / "a")
+    script = (
+        f"rename = Path.rename; Path.rename = lambda a, b: (rename(a, b), {KILL})\n"
+        "with whole_folder(path, replace=True): pass"
+    )
+    kill(script, tmp_path / "a")
+    remove_leftovers(tmp_path)
+    (aside,) = tmp_path.iterdir()
+    assert files(aside) == before
+    write_folder(tmp_path / "a")
+    remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == ["a"]
 
 
 def test_a_folder_is_refused_where_another_one_is(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trompe.data.cache import Decoding, decode
+from trompe.data.cache import decode
+from trompe.data.decoding import Decoding
 from trompe.data.files import Directory
-from trompe.data.picture_folder import FolderSource
+from trompe.data.picture_folder import FolderSource, ImageFolder
 from trompe.errors import UserError
 
 
@@ -55,6 +56,88 @@ def test_first_level_gives_labels_in_sorted_order(tmp_path: Path) -> None:
 def test_flat_folder_is_one_class(tmp_path: Path) -> None:
     tree(tmp_path, "b.png", "a.bmp")
     assert found(tmp_path) == {"a.bmp": "images", "b.png": "images"}
+
+
+def test_a_folder_named_train_among_classes_is_one_of_them(tmp_path: Path) -> None:
+    tree(tmp_path, "bus/a.png", "plane/b.png", "train/c.png")
+    assert sorted(found(tmp_path).values()) == ["bus", "plane", "train"]
+    (note,) = FolderSource(tmp_path).notes
+    assert note.endswith("all folders are used, train/ as one beside bus/, plane/")
+    assert found(tmp_path, "train") == {"train/c.png": "images"}
+
+
+@pytest.mark.parametrize("name", ["train", "Train", "TRAINING"])
+def test_train_is_taken_where_all_beside_it_are_splits(tmp_path: Path, name: str) -> None:
+    names = [f"{name}/x/a.png", "Valid/x/b.png", "test/x/c.png", "test/x/d.png", "cover.png"]
+    tree(tmp_path, *names)
+    assert found(tmp_path) == {f"{name}/x/a.png": "x"}
+    (note,) = FolderSource(tmp_path).notes
+    assert note.endswith(f"only {name}/ is used, left out: Valid/ (1), test/ (2), 1 beside it")
+
+
+def test_a_set_without_folders_to_choose_from_has_no_notes(tmp_path: Path) -> None:
+    for name in ("cat/a.png", "cat/b.png"), ("train/a.png",), ("a.png",):
+        folder = tree(tmp_path / name[0], *name)
+        assert not FolderSource(folder).notes
+
+
+def test_what_is_passed_over_is_counted_named_and_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree(tmp_path, "a.png", "b/c.png")
+    silent = [
+        "README.txt",
+        "labels.csv",
+        "b/x.json",
+        "Thumbs.db",
+        ".DS_Store",
+        "._a.nef",
+        "LICENSE",
+    ]
+    told = ["b/1.NEF", "2.nef", "clip.mp4", "drawing.svg", "b/more.zip", "0a3f", "x.what"]
+    for name in [*silent, *told]:
+        (tmp_path / name).write_text("no picture")
+    settings = {"channels": 3, "cache_dir": str(tmp_path / ".cache"), "flip": False}
+    settings |= {"validation_fraction": 0.0, "split_seed": 0, "memory_limit_mb": 1}
+    data = ImageFolder(str(tmp_path), resolution=8, **settings)  # type: ignore[arg-type]
+    data.setup(), data.setup()
+    assert capsys.readouterr().out == (
+        f"note: data.path={tmp_path}: passed over 2 .nef (2.nef, ...; raw photographs: convert "
+        "them, with the package rawpy for example), 1 without an ending (0a3f), 1 .zip "
+        "(b/more.zip; archives: unpack them), 1 .mp4 (clip.mp4; video: extract frames, with ffmpeg "
+        "for example), 1 .svg (drawing.svg; drawings: convert them, with the package cairosvg for "
+        "example), ...\n"
+    )
+    assert len(data.decoded.images) == 2
+
+
+def test_a_set_of_nothing_that_is_read_says_what_it_has(tmp_path: Path) -> None:
+    (tmp_path / "a.cr2").write_text("raw")
+    assert "it has 1 .cr2 (a.cr2; raw photographs" in refusal(tmp_path)
+    assert "raw photographs: convert them" in refusal(tmp_path / "a.cr2")
+
+
+def test_photographs_of_telephones_are_read_by_a_plugin(tmp_path: Path) -> None:
+    tree(tmp_path, "a.png")
+    try:
+        import pillow_heif
+    except ImportError:
+        (tmp_path / "b.heic").write_text("a photograph")
+        (note,) = FolderSource(tmp_path).notes
+        assert note.endswith("1 .heic (b.heic; pip install pillow-heif reads them)")
+    else:
+        pillow_heif.from_pillow(Image.new("RGB", (64, 48))).save(tmp_path / "b.heic")
+        decoded = decode(FolderSource(tmp_path), Decoding(8, 3), tmp_path / ".cache")
+        assert len(decoded.images) == 2
+
+
+def test_numbers_of_formats_that_hold_them_have_a_fingerprint_of_their_rule(tmp_path: Path) -> None:
+    tree(tmp_path / "b", "a.tif")
+    tree(tmp_path / "a", "a.png")
+    # Those of other formats stay what they were.
+    contents = {name: FolderSource(tmp_path / name)._content() for name in "ab"}
+    assert FolderSource(tmp_path / "a").fingerprint() == contents["a"]
+    assert FolderSource(tmp_path / "b").fingerprint() != contents["b"]
 
 
 def test_what_is_no_picture_is_passed_over(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The table of runs."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,14 @@ def test_metrics_of_different_protocols_are_not_ranked(outputs: Path) -> None:
     with pytest.raises(UserError, match="2 protocols, which differ in n_images"):
         listed(outputs, sort="fd")
     assert listed(outputs, sort="fd", where=["seed<2"]) == ["run1", "run0"]
+
+
+def test_listing_needs_no_heavy_package() -> None:
+    code = (
+        "import sys; import trompe.tasks.runs; print({'torch', 'optuna', 'PIL'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_neighbor_distances() -> None:
     assert neighbor_distances(line, 1).tolist() == pytest.approx([1, 1, 2, 4])
     assert neighbor_distances(line, 3).tolist() == pytest.approx([7, 6, 4, 7])
     assert nearest_distances(torch.tensor([[2.0], [6.5]]), line).tolist() == pytest.approx([1, 0.5])
-    with pytest.raises(ValueError, match="more than 4 images, not 4"):
+    with pytest.raises(ValueError, match="at least 5 images, not 4"):
         neighbor_distances(line, 4)
 
 

@@ -11,7 +11,7 @@ from torch.optim import SGD, Adam
 from trompe.engine.clock import Clock
 from trompe.engine.optimizers import make_optimizer
 from trompe.engine.schedules import Cosine, Linear
-from trompe.errors import UserError
+from trompe.errors import UserError, show
 
 
 def clock() -> Clock:
@@ -105,7 +105,9 @@ def test_all_groups_are_clipped_together() -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, "much", True])
 def test_a_limit_that_is_none_is_one_line(limit: object) -> None:
-    with pytest.raises(UserError, match=rf"^model.gradient_clip_norm={limit} must be a number"):
+    with pytest.raises(
+        UserError, match=rf"^model.gradient_clip_norm={show(limit)} must be a number"
+    ):
         make_optimizer(SGD, weights(), clock(), limit, lr=1.0)  # type: ignore[arg-type]
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from trompe.data.cache import Decoding, decode
+from trompe.data.cache import decode
+from trompe.data.decoding import Decoding
 from trompe.data.painter import STYLES, PaintedSource, paint
 from trompe.data.painting.color import palette
 from trompe.data.painting.fields import along

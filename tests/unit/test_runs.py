@@ -9,8 +9,9 @@ from PIL import Image
 from trompe.errors import UserError
 from trompe.images import make_grid, save_grid, to_uint8
 from trompe.runs.plots import draw_curves
-from trompe.runs.resume import apply_change, differing_keys, find_unfinished, flatten, is_free
+from trompe.runs.resume import apply_change, differing_keys, find_unfinished, is_free
 from trompe.runs.run_folder import RunFolder, new_run_path, open_run
+from trompe.runs.shape import flatten
 from trompe.tasks.sample import latent, parse_seeds, slerp
 
 
@@ -86,7 +87,7 @@ def test_auto_finds_the_newest_unfinished_run_of_the_same_config(tmp_path: Path)
         ("5", "failed", 1),
     ):
         folder = RunFolder(tmp_path / "e" / name)
-        folder.create({"seed": seed, "logger": {"csv": 1}}, [], {})
+        folder.create({"seed": seed, "logger": {"csv": {}}}, [], {})
         folder.update_facts(status=status)
         if name != "5":
             folder.last_checkpoint.parent.mkdir()
@@ -94,6 +95,10 @@ def test_auto_finds_the_newest_unfinished_run_of_the_same_config(tmp_path: Path)
     found = find_unfinished(str(tmp_path), "e", config)
     assert found is not None and found.path.name == "2"
     assert find_unfinished(str(tmp_path), "other", config) is None
+    for name in ("1", "2"):
+        RunFolder(tmp_path / "e" / name).last_checkpoint.unlink()
+    found = find_unfinished(str(tmp_path), "e", config)
+    assert found is not None and found.path.name == "5"
 
 
 def test_curves_are_drawn(run: RunFolder) -> None:

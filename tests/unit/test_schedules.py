@@ -69,9 +69,9 @@ def test_a_schedule_of_ones_own() -> None:
     [
         (lambda: Constant("much"), "schedule: value=much must be a number"),  # type: ignore[arg-type]
         (lambda: Constant(math.nan), "schedule: value=nan must be a number"),
-        (lambda: Constant(True), "schedule: value=True must be a number"),
+        (lambda: Constant(True), "schedule: value=true must be a number"),
         (lambda: Linear(1, math.inf, 0, 1), "schedule: end=inf must be a number"),
-        (lambda: Cosine(1, 0, None, 1), "schedule: begin_kimg=None must be a number"),  # type: ignore[arg-type]
+        (lambda: Cosine(1, 0, None, 1), "schedule: begin_kimg=null must be a number"),  # type: ignore[arg-type]
         (
             lambda: Linear(1, 0, 5, 4),
             "schedule: end_kimg=4 is before begin_kimg=5: swap them",

@@ -90,6 +90,17 @@ def test_mistakes_are_told_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_passed_over_is_told_of_each_set(
+    make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("photos", "paintings"):
+        (tmp_path / name / "film.mov").write_text("frames")
+    make(style=[str(tmp_path / "paintings"), PaintedSource(1, 32, 0)]).setup()
+    said = capsys.readouterr().out
+    for key, name in (("content", "photos"), ("style", "paintings")):
+        assert f"note: data.{key}={tmp_path / name}: passed over 1 .mov (film.mov; " in said
+
+
 def test_a_corrupt_picture_is_left_out_with_all_its_squares(make: Any, tmp_path: Path) -> None:
     torn = plain(tmp_path / "torn", 5)
     whole = (torn / "001.png").read_bytes()

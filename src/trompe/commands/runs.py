@@ -4,8 +4,8 @@ import re
 
 from omegaconf import DictConfig
 
-from trompe.command import command, quick_imports, with_folders
-from trompe.runs.run_folder import quoted
+from trompe.command import command, is_folder, quick_imports, split_words, with_folders
+from trompe.words import quoted
 
 
 @command("runs")
@@ -19,8 +19,9 @@ def _runs(cfg: DictConfig) -> None:
 
 def main(arguments: list[str]) -> None:
     """Folders and conditions may be given without a key: `trompe runs outputs 'kimg>100'`."""
-    conditions = [a for a in arguments if re.search(r"[<>]|[=!]=", a)]
-    rest = [a for a in arguments if a not in conditions]
+    flags, words = split_words(arguments)
+    conditions = [w for w in words if re.search(r"[<>]|[=!]=", w) and not is_folder(w)]
+    rest = [*flags, *(word for word in words if word not in conditions)]
     if conditions:
         rest.append(f"where=[{','.join(map(quoted, conditions))}]")
     _runs(with_folders(rest, "folders"))

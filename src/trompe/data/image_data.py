@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from trompe.data.cache import DecodedSet, Decoding, decode
+from trompe.data.cache import DecodedSet, decode
+from trompe.data.decoding import Decoding
+from trompe.data.limits import MAX_PIXELS, Limits
 from trompe.data.loader import TrainingData
-from trompe.data.source import Source
+from trompe.data.source import Source, tell
 from trompe.data.stream import IndexStream, split
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
+from trompe.parts import check_settings
 
 
 class Batch(NamedTuple):
@@ -39,6 +42,7 @@ class ImageData(TrainingData):
         memory_limit_mb: sets of fewer MiB are read into memory, others are mapped from the cache.
         on_corrupt: ``"error"``, or ``"skip"`` to leave out images that cannot be decoded.
         allow_upscale: whether images may be smaller than `resolution`.
+        max_pixels: of a picture in a file; larger ones are not decoded.
 
     Raises:
         UserError: if an argument is invalid.
@@ -58,9 +62,16 @@ class ImageData(TrainingData):
         resize_filter: str = "lanczos",
         on_corrupt: str = "error",
         allow_upscale: bool = False,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__()
-        self.decoding = Decoding(resolution, channels, resize_filter, on_corrupt, allow_upscale)
+        # As a part of other data they have not been checked.
+        settings = {"validation_fraction": validation_fraction, "memory_limit_mb": memory_limit_mb}
+        check_settings(settings | {"split_seed": split_seed, "flip": flip}, "data", ImageData)
+        self.limits = Limits(max_pixels)
+        self.decoding = Decoding(
+            resolution, channels, resize_filter, on_corrupt, allow_upscale, max_pixels=max_pixels
+        )
         split(0, validation_fraction, split_seed)  # refuses a wrong fraction now, not later
         self.cache_dir = cache_dir
         self.validation_fraction = validation_fraction
@@ -86,7 +97,9 @@ class ImageData(TrainingData):
         """
         if self._decoded is not None:
             return
-        decoded = decode(self.open_source(), self.decoding, self.cache_dir, self.memory_limit_mb)
+        source = self.open_source()
+        tell(source.notes)
+        decoded = decode(source, self.decoding, self.cache_dir, self.memory_limit_mb)
         train, validation = self.divide(len(decoded.images))
         self._indices = {"train": train, "validation": validation}
         self._decoded = decoded

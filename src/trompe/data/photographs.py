@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from trompe.data.conversion import to_picture
+from trompe.data.limits import LIMITS, Limits
 from trompe.data.patches import packaged
 from trompe.data.picture_folder import FolderSource
 from trompe.data.source import Source
@@ -71,6 +72,7 @@ class Joined(Source):
         self._sources = sources
         self._starts = np.cumsum([0, *(len(source) for source in sources)])
         self.location = " and ".join(source.location for source in sources)
+        self.notes = [note for source in sources for note in source.notes]
         self.class_names = sorted({name for source in sources for name in source.class_names})
         numbers = {name: i for i, name in enumerate(self.class_names)}
         self.labels = np.concatenate(
@@ -118,6 +120,7 @@ class Squares(Source):
         self.location = pictures.location
         if count > 1:
             self.location += f", {count} squares of each,"
+        self.notes = pictures.notes
         self.class_names = pictures.class_names
         self.labels = np.repeat(pictures.labels, count)
 
@@ -140,13 +143,19 @@ class Squares(Source):
         return picture.crop((left, top, left + side, top + side))
 
 
-def open_pictures(pictures: Any, key: str, cache_dir: str | Path | None = None) -> Source:
+def open_pictures(
+    pictures: Any,
+    key: str,
+    cache_dir: str | Path | None = None,
+    limits: Limits = LIMITS,
+) -> Source:
     """What a config means by a set of pictures.
 
     Args:
         pictures: a folder, zip archive or picture file, by path; a source; or a list of such.
         key: the config's key, for error messages.
         cache_dir: see `FolderSource`.
+        limits: what a picture may have.
 
     Raises:
         UserError: if it is none of these, is empty, or is missing.
@@ -154,9 +163,9 @@ def open_pictures(pictures: Any, key: str, cache_dir: str | Path | None = None) 
     if isinstance(pictures, Source):
         return pictures
     if isinstance(pictures, str | Path):
-        return FolderSource(pictures, "auto", cache_dir, key)
+        return FolderSource(pictures, "auto", cache_dir, key, limits)
     if isinstance(pictures, list | tuple) and pictures:
-        return Joined([open_pictures(some, key, cache_dir) for some in pictures])
+        return Joined([open_pictures(some, key, cache_dir, limits) for some in pictures])
     raise UserError(
         f"{key}={pictures} must be a folder, a zip archive or a picture, or a list of them"
     )

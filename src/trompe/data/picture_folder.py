@@ -2,24 +2,30 @@
 
 import contextlib
 import hashlib
-import io
 import json
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
+from trompe.cache_folder import writing
+from trompe.data.decoder import open_picture
 from trompe.data.files import Directory, Files, OneFile, ZipArchive
+from trompe.data.formats import hint, is_picture, passed_over
 from trompe.data.image_data import ImageData
+from trompe.data.limits import LIMITS, Limits, explained
 from trompe.data.source import Source
+from trompe.data.subfolders import find_root
 from trompe.errors import UserError
 from trompe.files import CannotWrite, whole_file
+from trompe.paths import expand
 
-# Formats that Pillow recognizes, but decodes with outside help (a PostScript interpreter,
-# a handler that the application installs) or not at all.
-_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 # Class of pictures that are in no folder.
 _NO_CLASS = "images"
+# Endings of files whose pixels may be floats, LAB or integers of more than 8 bits, and what is
+# raised whenever `trompe.data.conversion` makes other levels of these.
+_NUMERIC = {".fit", ".fits", ".im", ".pbm", ".pfm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff"}
+_CONVERSION = 2
 
 
 class ImageFolder(ImageData):
@@ -28,7 +34,7 @@ class ImageFolder(ImageData):
     Args:
         path: the folder or archive; relative to the current folder, ``~`` is the home folder.
         subfolder: use only what is below this folder; ``"auto"``: below ``train`` if there is
-            such a folder, else everything; null: everything.
+            such a folder and all beside it are splits too, else everything; null: everything.
         common: see `ImageData`.
     """
 
@@ -39,7 +45,7 @@ class ImageFolder(ImageData):
 
     def open_source(self) -> Source:
         """List the pictures."""
-        return FolderSource(self.path, self.subfolder, self.cache_dir)
+        return FolderSource(self.path, self.subfolder, self.cache_dir, limits=self.limits)
 
 
 class FolderSource(Source):
@@ -53,6 +59,7 @@ class FolderSource(Source):
         subfolder: see `ImageFolder`.
         cache_dir: keeps hashes of folders, so that a second start does not read every byte.
         key: what the config calls the path, for error messages.
+        limits: what a picture may have.
 
     Raises:
         UserError: if the path is missing or not an archive, or has no picture or no such subfolder.
@@ -64,18 +71,26 @@ class FolderSource(Source):
         subfolder: str | None = "auto",
         cache_dir: str | Path | None = None,
         key: str = "data.path",
+        limits: Limits = LIMITS,
     ) -> None:
         self.location = f"{key}={path}"
-        self._files = _open(path, self.location)
-        names = sorted(name for name in self._files.names() if is_picture(name))
+        self._limits = limits
+        self._files = _open(path, self.location, limits)
+        found = self._files.names()
+        names = sorted(filter(is_picture, found))
+        unread = {*found}.difference(names)
         if not names:
+            others = passed_over(unread)
             raise UserError(
                 f"{self.location} holds no pictures: none of its files ends in .png, .jpg or "
-                "another extension that Pillow can read"
+                "another extension that Pillow can read" + (f"; it has {others}" if others else "")
             )
-        self._root = _root(names, subfolder, self.location)
+        self._root, note = find_root(names, subfolder, self.location)
+        others = passed_over(name for name in unread if name.startswith(self._root))
+        notes = [note, f"passed over {others}" if others else None]
+        self.notes = [f"{self.location}: {note}" for note in notes if note]
         self._names = [name for name in names if name.startswith(self._root)]
-        self._cache_dir = None if cache_dir is None else Path(cache_dir).expanduser()
+        self._cache_dir = None if cache_dir is None else expand(cache_dir, "paths.cache_dir")
         classes = [_class(name.removeprefix(self._root)) for name in self._names]
         self.class_names = sorted(set(classes))
         numbers = {name: i for i, name in enumerate(self.class_names)}
@@ -86,16 +101,25 @@ class FolderSource(Source):
         return self._names[index]
 
     def read(self, index: int) -> Image.Image:
-        """Image `index`, of any mode."""
-        return Image.open(io.BytesIO(self._files.read(self._names[index])))
+        """Image `index`, of any mode.
+
+        Raises:
+            Unreadable: if it is none, or too large.
+        """
+        with explained():
+            return open_picture(self._files.read(self._names[index]), self._limits)
 
     def fingerprint(self) -> str:
         """Hash of the relative names, sizes and CRC-32s: the same for a folder and its archive."""
+        content = self._content()
+        if any(PurePosixPath(name).suffix.lower() in _NUMERIC for name in self._names):
+            return _hash([content, "conversion", _CONVERSION])
+        return content
+
+    def _content(self) -> str:
         memo = self._memo()
-        if memo is not None and memo.is_file():
-            known = memo.read_text()
-            if len(known) == 64:
-                return known
+        if memo is not None and (known := _read_memo(memo)) is not None:
+            return known
         checksums = self._files.checksums(self._names)
         rows = sorted(
             (name.removeprefix(self._root), *checksum)
@@ -115,66 +139,33 @@ class FolderSource(Source):
         return self._cache_dir / "fingerprints" / f"{key[:32]}.txt"
 
 
-def _open(path: str | Path, location: str) -> Files:
-    absolute = Path(path).expanduser().absolute()
+def _open(path: str | Path, location: str, limits: Limits) -> Files:
+    absolute = expand(path, location.partition("=")[0]).absolute()
     if absolute.is_dir():
-        return Directory(absolute)
+        return Directory(absolute, limits)
     if not absolute.exists():
         raise UserError(f"{location}: there is no such folder or zip archive (at {absolute})")
     if is_picture(absolute.name):
-        return OneFile(absolute)
-    return ZipArchive(absolute, location)
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file of this name is an image that Pillow reads, not hidden."""
-    path = PurePosixPath(name)
-    if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
-        return False
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    return kind in Image.OPEN and kind not in _NOT_DECODED
-
-
-def _root(names: list[str], subfolder: str | None, location: str) -> str:
-    """The part that the names of all wanted pictures begin with; empty, or ends in a slash."""
-    wrappers = _wrappers(names)
-    # Folders around everything are not classes, as long as there are folders below them.
-    everything = max((w for w in wrappers if all("/" in n[len(w) :] for n in names)), default="")
-    if subfolder is None:
-        return everything
-    wanted = "train" if subfolder == "auto" else subfolder.strip("/")
-    for wrapper in wrappers:
-        root = f"{wrapper}{wanted}/"
-        if any(name.startswith(root) for name in names):
-            return root
-    if subfolder == "auto":
-        return everything
-    inner = [name.removeprefix(everything) for name in names]
-    there = sorted({name.split("/")[0] for name in inner if "/" in name})
-    raise UserError(
-        f"data.subfolder={subfolder}: {location} has no pictures in such a folder; "
-        + (f"it has {', '.join(there)}" if there else "it has no subfolders: set it to null")
-    )
-
-
-def _wrappers(names: list[str]) -> list[str]:
-    """The folders that hold all files, from the outside: ``""``, ``"outer/"``, ..."""
-    wrappers = [""]
-    while True:
-        inner = [name.removeprefix(wrappers[-1]) for name in names]
-        folders = {name.split("/")[0] for name in inner if "/" in name}
-        if len(folders) != 1 or not all("/" in name for name in inner):
-            return wrappers
-        wrappers.append(f"{wrappers[-1]}{folders.pop()}/")
+        return OneFile(absolute, limits)
+    if advice := None if absolute.suffix.lower() == ".zip" else hint(absolute.name):
+        raise UserError(f"{location} cannot be read ({advice})")
+    return ZipArchive(absolute, location, limits)
 
 
 def _class(name: str) -> str:
     return name.split("/")[0] if "/" in name else _NO_CLASS
 
 
+def _read_memo(memo: Path) -> str | None:
+    with contextlib.suppress(OSError, ValueError):
+        known = memo.read_text()
+        return known if len(known) == 64 else None
+    return None
+
+
 def _write_memo(memo: Path, digest: str) -> None:
     # Without it only time is lost; if the disk is full, writing the images says so.
-    with contextlib.suppress(CannotWrite), whole_file(memo) as file:
+    with contextlib.suppress(CannotWrite), writing(memo.parents[1]), whole_file(memo) as file:
         file.write(digest)
 
 

@@ -42,7 +42,8 @@ class Pictures(ImageData):
 
     def open_source(self) -> Source:
         """List the pictures and their squares."""
-        return Squares(open_pictures(self.pictures, self.key, self.cache_dir), self.squares)
+        pictures = open_pictures(self.pictures, self.key, self.cache_dir, self.limits)
+        return Squares(pictures, self.squares)
 
     def divide(self, size: int) -> tuple[Tensor, Tensor]:
         """Indices of all squares of the training and of the validation pictures."""

@@ -11,6 +11,7 @@ from PIL import Image
 from trompe.data.image_data import ImageData
 from trompe.data.source import Source
 from trompe.errors import UserError
+from trompe.paths import expand
 
 
 class TorchvisionSet(ImageData):
@@ -28,7 +29,7 @@ class TorchvisionSet(ImageData):
     ) -> None:
         super().__init__(**common)  # type: ignore[arg-type]
         self.dataset = dataset
-        self.root = Path(root).expanduser()
+        self.root = expand(root, "paths.data_dir")
         self.download = download
 
     def open_source(self) -> Source:

@@ -48,8 +48,21 @@ def _save(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
         raise OSError(reason or str(error)) from error
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def checkpoint_kimg(path: Path) -> float:
+    """Thousands of images that a checkpoint has seen, read without its tensors.
+
+    Raises:
+        UserError: if it is missing or cannot be read.
+    """
+    return float(load_checkpoint(path, mmap=True)["clock"]["images"] / 1000)
+
+
+def load_checkpoint(path: Path, mmap: bool = False) -> dict[str, Any]:
     """Read a checkpoint's plain values and tensors (`weights_only=True`).
+
+    Args:
+        path: the file.
+        mmap: whether tensors are read when they are used.
 
     Raises:
         UserError: if it is missing or cannot be read.
@@ -57,7 +70,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}")
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint: dict[str, Any] = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=mmap
+        )
         return checkpoint
     except Exception as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trompe.errors import UserError
+from trompe.errors import check_count, check_positive
 
 
 class Clock:
@@ -18,16 +18,14 @@ class Clock:
         batch_size: images in a *global* batch, over all processes.
 
     Raises:
-        UserError: if one of them is not a positive number.
+        UserError: if one of them is not above 0, or `batch_size` not a whole number.
     """
 
     def __init__(self, kimg: float, tick_kimg: float, batch_size: int) -> None:
-        for name, value in (("kimg", kimg), ("tick_kimg", tick_kimg), ("batch_size", batch_size)):
-            if not isinstance(value, int | float) or value <= 0:
-                raise UserError(f"{name} must be positive, not {value!r}")
-        if batch_size != int(batch_size):
-            raise UserError(f"batch_size must be a whole number, not {batch_size}")
-        self.batch_size = int(batch_size)
+        check_positive("kimg", kimg)
+        check_positive("tick_kimg", tick_kimg)
+        check_count("batch_size", batch_size)
+        self.batch_size = batch_size
         self.batches_per_tick = max(1, round(tick_kimg * 1000 / batch_size))
         self.ticks = max(1, round(kimg * 1000 / self.images_per_tick))
         self.images = 0

@@ -8,11 +8,20 @@ from typing import Any
 
 import torch
 
-from trompe.errors import UserError
+from trompe.errors import UserError, check_count, show
 
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")  # Lightning's names
 # <malloc.h>: never trim the heap, grow it by 64 MiB at a time, serve no request by its own mapping.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _MALLOC_OPTIONS = {_M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 << 20, _M_MMAP_MAX: 0}
+
+
+_TRAINER: dict[str, Any] = {
+    "accelerator": "auto",
+    "devices": "auto",
+    "num_nodes": 1,
+    "precision": "auto",
+}
 
 
 def cpu_name() -> str:
@@ -46,26 +55,34 @@ def resolve_trainer(trainer: dict[str, Any]) -> dict[str, Any]:
     multiplies bfloat16 natively, else `32-true`.
 
     Raises:
-        UserError: if a GPU is asked for and there is none, or fewer than asked for.
+        UserError: if a GPU is asked for and there is none, or fewer than asked for; and for a
+            precision in which losses, which are in float32, cannot be computed.
     """
-    resolved = dict(trainer)
+    resolved = {**_TRAINER, **trainer}
+    check_count("trainer.num_nodes", resolved["num_nodes"])
     gpus = torch.cuda.device_count()
     resolved["accelerator"] = device_type(resolved["accelerator"])
     if resolved["accelerator"] not in ("cpu", "gpu", "cuda"):
-        raise UserError(f"trainer.accelerator={resolved['accelerator']} must be auto, cpu or gpu")
+        raise UserError(
+            f"trainer.accelerator={show(resolved['accelerator'])} must be auto, cpu or gpu"
+        )
     on_gpu = resolved["accelerator"] != "cpu"
     if on_gpu and not gpus:
         raise UserError("the config asks for a GPU, but this machine has none: set trainer=cpu")
     if resolved["devices"] == "auto":
         resolved["devices"] = gpus if on_gpu else 1
     count = resolved["devices"]
-    if not isinstance(count, int) or count < 1:
-        raise UserError(f"trainer.devices={count} must be a positive number or auto")
+    check_count("trainer.devices", count)
     if on_gpu and count > gpus:
         raise UserError(f"trainer.devices={count}, but this machine has {gpus} GPU(s)")
     if resolved["precision"] == "auto":
         native = torch.cuda.is_bf16_supported() if on_gpu else cpu_has_bf16()
         resolved["precision"] = "bf16-mixed" if native else "32-true"
+    if resolved["precision"] not in (*_PRECISIONS, None, 32, 16):
+        raise UserError(
+            f"trainer.precision={show(resolved['precision'])} must be auto, 32-true, bf16-mixed or "
+            "16-mixed"
+        )
     return resolved
 
 
@@ -88,14 +105,6 @@ def keep_freed_memory() -> None:
     libc = ctypes.CDLL(None)
     for option, value in _MALLOC_OPTIONS.items():
         libc.mallopt(option, value)
-
-
-def process_rank() -> int:
-    """This process's global rank from its environment (torchrun, SLURM or Lightning's launcher)."""
-    for variable in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
-        if variable in os.environ:
-            return int(os.environ[variable])
-    return 0
 
 
 def describe_hardware() -> dict[str, Any]:

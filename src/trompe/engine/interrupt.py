@@ -4,18 +4,19 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
-import pytorch_lightning as pl
+INTERRUPTED = 128 + signal.SIGINT  # the exit code
 
+_is_ending = False
 _held: list[int] | None = None  # the signals that arrived inside `hold_signals`
 
 
 def interrupt(signum: int, frame: FrameType | None) -> None:
     """Signal handler: ends the run as Ctrl-C does, or after `hold_signals`."""
-    if _held is None:
+    if _held is not None:
+        _held.append(signum)
+    elif not _is_ending:
         raise KeyboardInterrupt
-    _held.append(signum)
 
 
 @contextmanager
@@ -36,26 +37,23 @@ def hold_signals() -> Iterator[None]:
 
 
 def catch_signals() -> None:
-    """Let SIGINT and SIGTERM raise `KeyboardInterrupt` in the main thread."""
+    """Let SIGINT and SIGTERM raise `KeyboardInterrupt` in the main thread.
+
+    Lightning's own handler of SIGTERM waits for the end of the batch and, with several processes,
+    broadcasts from within the handler, which can hang in the middle of another collective.
+    """
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
 
 
-class CatchSignals(pl.Callback):
-    """Installs `catch_signals` over Lightning's own handlers.
+def ignore_signals() -> None:
+    """Let nothing disturb the end of a run, which is short, once it has begun."""
+    global _is_ending
+    _is_ending = True
 
-    Lightning's SIGTERM handler waits for the end of the batch and, with several processes,
-    broadcasts from within the handler, which can hang in the middle of another collective.
-    """
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning has installed its handlers by now."""
-        catch_signals()
-
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        """Pass the end on to the processes that this one started."""
-        launcher: Any = trainer.strategy.launcher
-        if isinstance(exception, KeyboardInterrupt) and launcher is not None:
-            launcher.kill(signal.SIGTERM)
+def after_the_run() -> None:
+    """A run has ended: signals act as they do in any program."""
+    global _is_ending
+    _is_ending = False
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -42,11 +42,11 @@ def make_optimizer(
     known = make.keywords if isinstance(make, partial) else {}
     settings = {**known, **settings}
     scheduled = {name: value for name, value in settings.items() if varies(value)}
-    optimizer = make(parameters, **values_at(settings, clock.kimg))
+    optimizer = make(parameters, **_as_floats(values_at(settings, clock.kimg)))
 
     def prepare(optimizer: Optimizer, *_: Any) -> None:
         for group in optimizer.param_groups:
-            group.update(values_at(scheduled, clock.kimg))
+            group.update(_as_floats(values_at(scheduled, clock.kimg)))
         if clip_norm is not None:
             everything = (p for group in optimizer.param_groups for p in group["params"])
             clip_grad_norm_(everything, clip_norm)
@@ -54,3 +54,11 @@ def make_optimizer(
     if scheduled or clip_norm is not None:
         optimizer.register_step_pre_hook(prepare)
     return optimizer
+
+
+def _as_floats(settings: dict[str, Any]) -> dict[str, Any]:
+    """With lists of numbers, such as Adam's betas, as floats: torch refuses 0 beside 0.9."""
+    return {
+        name: [float(v) for v in value] if isinstance(value, list) else value
+        for name, value in settings.items()
+    }

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trompe import errors
 from trompe.errors import UserError
 
 
@@ -35,12 +36,12 @@ def check_number(key: str, number: object, least: float = -math.inf) -> None:
     Raises:
         UserError: naming the config's `key`.
     """
-    is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    value: Any = number
-    if isinstance(number, Schedule) or (is_number and math.isfinite(value) and value >= least):
+    if isinstance(number, Schedule):
         return
-    at_least = "" if least == -math.inf else f" of at least {least:g}"
-    raise UserError(f"{key}={number} must be a number{at_least}, or a schedule")
+    try:
+        errors.check_number(key, number, least)
+    except UserError as error:
+        raise UserError(f"{error}, or a schedule") from None
 
 
 def check_weights(weights: Mapping[str, Number], names: Sequence[str]) -> dict[str, Number]:
@@ -158,6 +159,6 @@ class WarmUp(Schedule):
 
 
 def _finite(name: str, value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise UserError(f"schedule: {name}={value} must be a number")
-    return value
+    errors.check_number(f"schedule: {name}", value)
+    number: float = value
+    return number

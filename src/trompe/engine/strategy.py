@@ -6,6 +6,7 @@ optimizers unless it searches for unused parameters at every step. As in StyleGA
 its gradients right before its step.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,13 +15,60 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trompe.errors import UserError
+from trompe.engine.interrupt import ignore_signals
+from trompe.engine.launcher import Launcher, is_lost
+from trompe.engine.processes import Processes
+from trompe.errors import AnotherProcess, UserError
 
-_FIRST_ERROR = "trompe/first_error"
+_TASK = "trompe/task"
+_FIRST_END = "trompe/first_end"
+_TO_FINISH = 30.0  # seconds that another process gets to end after the last batch
+_INTERRUPTED = "interrupted"
 
 
 class FlatDDPStrategy(DDPStrategy):
-    """`DDPStrategy` with an unwrapped module and one all-reduce per optimizer step."""
+    """`DDPStrategy` with an unwrapped module and one all-reduce per optimizer step.
+
+    Args:
+        processes: which one this is.
+        devices: how many there are on this machine.
+        num_nodes: number of machines.
+        backend: of torch.distributed.
+        task: what this process is to do, in words; all must do the same.
+
+    Attributes:
+        cause: why another process ended, if this one ends of that.
+    """
+
+    launcher: Launcher
+
+    def __init__(
+        self, processes: Processes, devices: int, num_nodes: int, backend: str, task: str
+    ) -> None:
+        super().__init__(process_group_backend=backend)
+        self.processes = processes
+        self.task = task
+        self.cause: BaseException | None = None
+        self._sizes = devices, num_nodes
+
+    def _configure_launcher(self) -> None:
+        self._launcher = Launcher(self.processes, *self._sizes)
+
+    def setup_environment(self) -> None:
+        """Meet the others, and go on only if all of them do the same.
+
+        Raises:
+            UserError: if this process does not do what the first one does.
+        """
+        super().setup_environment()
+        store, key = self._store(), f"{_TASK}/{_attempt()}"
+        if self.processes.is_first:
+            store.set(key, self.task)
+        elif (first := store.get(key).decode()) != self.task:
+            raise UserError(
+                f"this process would {self.task}, but the first one would {first}: start all with "
+                "the same command, where all see the same output folder"
+            )
 
     def configure_ddp(self) -> None:
         """Make all processes start from rank 0's parameters and buffers."""
@@ -50,25 +98,75 @@ class FlatDDPStrategy(DDPStrategy):
         return super().optimizer_step(optimizer, closure, model, **kwargs)
 
     def on_exception(self, exception: BaseException) -> None:
-        """Tell rank 0, which records and prints it, the first error of another process.
+        """Find out why another process ended, if that is what this one ends of, and end the others.
 
-        Rank 0 itself sees only a closed connection; the cause is added to that error as a note.
+        The first process records and prints it; it sees only a closed connection by itself. What
+        it is, is in `cause` afterwards.
         """
         super().on_exception(exception)
-        if isinstance(exception, KeyboardInterrupt) or not torch.distributed.is_initialized():
-            return
-        store = torch.distributed.distributed_c10d._get_default_store()
+        ignore_signals()
+        store = self._store()
         try:
-            if self.global_rank:
-                text = f"{type(exception).__name__}: {exception}"
-                # The first one counts: it takes the others down.
-                store.compare_set(_FIRST_ERROR, "", f"rank {self.global_rank}: {text}")
-                if isinstance(exception, UserError):
-                    exception.is_told = True
-            elif store.check([_FIRST_ERROR]):
-                exception.add_note(store.get(_FIRST_ERROR).decode(errors="replace"))
-        except RuntimeError:
-            pass  # the store went with its process
+            if not self.processes.is_first:
+                self.cause = self._tell(exception, store)
+            elif not isinstance(exception, KeyboardInterrupt | UserError):
+                self.cause = self._cause(exception, store)
+            elif store is not None and isinstance(exception, KeyboardInterrupt):
+                store.compare_set(self._key, "", _INTERRUPTED)
+        except torch.distributed.DistError:  # the store went with the process that had it
+            self.cause = AnotherProcess("another process died") if is_lost(exception) else None
+        self.launcher.end()
+
+    def _tell(self, exception: BaseException, store: Any) -> BaseException | None:
+        """Tell the first process why this one ends; the first reason counts."""
+        if store is None:
+            return None
+        if is_lost(exception):
+            said = store.get(self._key).decode() if store.check([self._key]) else ""
+            error: BaseException = KeyboardInterrupt()
+            if said != _INTERRUPTED:
+                error = AnotherProcess("another process died")
+                error.is_told = True
+            return error
+        text = f"rank {self.global_rank}: {exception}"
+        if isinstance(exception, KeyboardInterrupt):
+            text = _INTERRUPTED
+        elif not isinstance(exception, UserError):
+            text = f"rank {self.global_rank}: {type(exception).__name__}: {exception}"
+        store.compare_set(self._key, "", text)
+        if isinstance(exception, UserError):
+            exception.is_told = True
+        return None
+
+    def _cause(self, exception: BaseException, store: Any) -> BaseException | None:
+        said = store.get(self._key).decode() if store and store.check([self._key]) else ""
+        if said:
+            self.launcher.wait_for_end()  # it prints its error
+            return KeyboardInterrupt() if said == _INTERRUPTED else AnotherProcess(said)
+        if not is_lost(exception):
+            return None
+        return self.launcher.wait_for_end() or AnotherProcess("another process died")
+
+    @property
+    def _key(self) -> str:
+        """Where the first reason is."""
+        return f"{_FIRST_END}/{_attempt()}"
+
+    @staticmethod
+    def _store() -> Any:
+        if not torch.distributed.is_initialized():
+            return None
+        return torch.distributed.distributed_c10d._get_default_store()
+
+    def teardown(self) -> None:
+        """End together with the others, which have as little left to do as this one."""
+        super().teardown()
+        self.launcher.end(_TO_FINISH)
+
+
+def _attempt() -> str:
+    """Of torchrun, whose store outlives its attempts."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
 
 
 def average_gradients(optimizer: Optimizer, world_size: int) -> None:

@@ -2,9 +2,14 @@
 
 import csv
 import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from trompe.files import whole_file
+from trompe.lines import append_line, cut_back
 from trompe.loggers.tracker import Tracker
+from trompe.runs.reading import Unreadable, opened
 
 
 class CSVFile(Tracker):
@@ -17,33 +22,57 @@ class CSVFile(Tracker):
 
     def _open(self) -> None:
         self.path = self.folder / "metrics.csv"
-        self._columns = ["kimg"]
-        self._rows: list[dict[str, str]] = []
-        if self.path.exists():
-            # A killed writer may leave half a line, without a newline.
-            whole = self.path.read_text(encoding="utf-8").rpartition("\n")[0]
-            reader = csv.DictReader(io.StringIO(whole))
-            self._columns = list(reader.fieldnames or self._columns)
-            end = float("inf") if self.resume_kimg is None else self.resume_kimg
-            self._rows = [row for row in reader if float(row["kimg"]) <= end]
-        self._rewrite()
+        self._columns: list[str] = []
+        end = float("inf") if self.resume_kimg is None else self.resume_kimg
+        # A killed writer may leave half a line, without a newline.
+        cut_back(self.path, lambda line, is_whole: is_whole and _kimg(line) <= end)
+        with self._rows() as rows:
+            self._columns = list(rows.fieldnames or [])
+        if not self._columns:
+            self._rewrite(["kimg"])
+        elif self._columns[0] != "kimg":
+            raise Unreadable(self.path, "its first column is not kimg; the run does without it")
 
     def _write_record(self, record: dict[str, float], kimg: float) -> None:
-        row = {name: repr(float(value)) for name, value in record.items()}
-        self._rows.append(row)
-        new = [name for name in row if name not in self._columns]
+        new = [name for name in record if name not in self._columns]
         if new:
-            self._columns += new
-            self._rewrite()
-            return
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
+            self._rewrite(new)
+        row = io.StringIO()
+        writer = csv.DictWriter(row, self._columns, lineterminator="")
+        writer.writerow({name: repr(float(value)) for name, value in record.items()})
+        append_line(self.path, row.getvalue())
 
-    def _rewrite(self) -> None:
-        with whole_file(self.path) as file:
-            writer = csv.DictWriter(file, self._columns, lineterminator="\n")
+    def _rewrite(self, new: list[str]) -> None:
+        """Add columns; a row at a time is in memory."""
+        columns = [*self._columns, *new]
+        with whole_file(self.path) as file, self._rows() as rows:
+            writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
-            writer.writerows(self._rows)
+            writer.writerows(rows)
+        self._columns = columns
 
-    def _close(self, status: str) -> None:
-        self._rows = []
+    @contextmanager
+    def _rows(self) -> Iterator["csv.DictReader[str]"]:
+        """What there is, row by row.
+
+        Raises:
+            Unreadable: if it is no table.
+        """
+        if not os.path.lexists(self.path):
+            yield csv.DictReader([])
+            return
+        try:
+            with opened(self.path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+                yield csv.DictReader(text)
+        except csv.Error as error:
+            raise Unreadable(self.path, str(error)) from error
+
+    def _close(self, status: str) -> None: ...
+
+
+def _kimg(line: bytes) -> float:
+    """Of a row; of the header, which is always kept, and of what is no row, as little as can be."""
+    try:
+        return float(line.partition(b",")[0])
+    except ValueError:
+        return -float("inf")

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from trompe.loggers.tracker import Tracker
+from trompe.paths import expand
 
 
 def _trackio(store: Path) -> ModuleType:
@@ -63,7 +64,7 @@ class Local(Tracker):
         system_metrics: bool = False,
     ) -> None:
         super().__init__(project, run_name, save_dir, run_id)
-        self.store = Path(store).absolute()
+        self.store = expand(store, "paths.store").absolute()
         self.system_metrics = system_metrics
 
     def _open(self) -> None:

@@ -37,13 +37,14 @@ class Penalties(nn.Module):
         self.weights: dict[str, Number] = {}
         self.every: dict[str, int] = {}
         for name, entry in weights.items():
-            weight = entry["weight"] if isinstance(entry, Mapping) else entry
+            weight: Any = entry.get("weight") if isinstance(entry, Mapping) else entry
             check_number(f"model: the weight of {name}", weight, 0)
             interval = every.get(name, 1)
             check_count(f"model.penalty_every.{name}", interval)
             if weight == 0:
                 continue
-            function = entry["penalty"] if isinstance(entry, Mapping) else load(name)
+            given = entry.get("penalty") if isinstance(entry, Mapping) else None
+            function = load(name) if given is None else given
             if isinstance(function, nn.Module):
                 self.add_module(name.replace(".", "_"), function)
             self.functions[name] = function

@@ -5,6 +5,7 @@ Inputs and outputs are named tuples of tensors, with one row for each image.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 from trompe.images import to_uint8
+from trompe.words import typed
 
 Rows = TypeVar("Rows", bound=tuple[Any, ...])
 # The values that an option may take; empty: any.
@@ -152,12 +154,12 @@ def command_for(method: Any) -> str | None:
     return next((name for name, kind in COMMANDS.items() if isinstance(method, kind)), None)
 
 
-def usage(method: Any, run: object) -> str | None:
+def usage(method: Any, run: Path) -> str | None:
     """The command line that uses a run of this method."""
     command = command_for(method)
     if command is None:
         return None
-    words = [f"trompe {command} run={run}"]
+    words = [f"trompe {command} {typed('run', run)}"]
     if isinstance(method, FromPictures):
         words.append("content=<picture or folder>")
         words += ["style=<picture or folder>"] if method.takes_style else []

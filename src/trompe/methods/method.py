@@ -19,7 +19,7 @@ from trompe.engine.randomness import Draws, drawing, keyed_seed
 from trompe.engine.schedules import Number, value_at
 from trompe.engine.share import Share
 from trompe.engine.tick_means import TickMeans
-from trompe.errors import UserError, check_count
+from trompe.errors import Count, UserError, check_count
 
 
 class Method(pl.LightningModule):
@@ -50,7 +50,7 @@ class Method(pl.LightningModule):
         clock: Clock,
         seed: int,
         gradient_clip_norm: float | None = None,
-        accumulate: int = 1,
+        accumulate: Count = 1,
     ) -> None:
         super().__init__()
         check_count("model.accumulate", accumulate)

@@ -9,8 +9,9 @@ from trompe.engine.checkpoint import load_checkpoint
 from trompe.engine.clock import Clock
 from trompe.errors import UserError
 from trompe.methods.method import Method
-from trompe.runs.older import upgrade_checkpoint, upgrade_config
+from trompe.runs.older import upgrade_checkpoint
 from trompe.runs.run_folder import RunFolder
+from trompe.trust import open_config
 
 
 def find_checkpoint(run: RunFolder, which: str) -> tuple[dict[str, Any], str]:
@@ -20,7 +21,7 @@ def find_checkpoint(run: RunFolder, which: str) -> tuple[dict[str, Any], str]:
         UserError: if the run has none, or `which` is neither.
     """
     files = {"best": run.best_checkpoint, "last": run.last_checkpoint}
-    if which not in files:
+    if str(which) not in files:
         raise UserError(f"checkpoint={which} is neither best nor last")
     if which == "best" and not files["best"].is_file():
         which = "last"
@@ -29,9 +30,13 @@ def find_checkpoint(run: RunFolder, which: str) -> tuple[dict[str, Any], str]:
     return load_checkpoint(files[which]), which
 
 
-def load_method(run: RunFolder, checkpoint: dict[str, Any]) -> Method:
-    """The run's method with the checkpoint's weights, on the GPU if there is one."""
-    config = upgrade_config(run.read_config())
+def load_method(run: RunFolder, checkpoint: dict[str, Any], trust: bool) -> Method:
+    """The run's method with the checkpoint's weights, on the GPU if there is one.
+
+    Raises:
+        UserError: if the run names code of its own, unless it is trusted.
+    """
+    config = open_config(run, trust, "model")
     clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
     method: Method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
     method.load_state_dict(upgrade_checkpoint(checkpoint)["state_dict"])

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ class ArtFID(Comparison):
         features: FeatureNetwork,
         n_images: int,
         n_reference: int,
-        split: str = "train",
+        split: Literal["train", "validation"] = "train",
         cache_dir: Path | str | None = None,
     ) -> None:
         super().__init__(n_images, 1 + features.dim)

@@ -28,7 +28,9 @@ class Comparison(Metric):
     Attributes:
         needs: fields of the inputs or outputs, besides `images`, that it looks at.
         with_errors: whether to estimate a standard error by resampling where no formula gives it.
-        undefined: after `prepare`, measures that have no meaning here, and why; they are left out.
+        is_strict: whether a measure that needs more images is an error, or is left out.
+        undefined: measures that are left out, and why: after `prepare`, those that have no meaning
+            here; after `compute`, also those that need more images.
         data_fingerprint: after `prepare`, hash of the data.
     """
 
@@ -45,6 +47,7 @@ class Comparison(Metric):
         self.n_images = n_images
         self.data_fingerprint: str | None = None
         self.with_errors = False
+        self.is_strict = True
         self.undefined: dict[str, str] = {}
         self.add_state("rows", torch.zeros(n_images, columns), dist_reduce_fx="sum")
         self.add_state("filled", torch.zeros(n_images, dtype=torch.long), dist_reduce_fx="sum")
@@ -95,7 +98,7 @@ class Comparison(Metric):
         """The scores by their names in a record, e.g. ``fd_efflite0``.
 
         Raises:
-            UserError: if a measure needs more images.
+            UserError: if a measure needs more images, and `is_strict`.
             RuntimeError: if an image is missing or was given twice.
         """
         if not bool((self.filled == 1).all()):

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -41,7 +41,7 @@ class FeatureComparison(Comparison):
         measures: Sequence[str],
         n_images: int,
         n_reference: int,
-        split: str = "train",
+        split: Literal["train", "validation"] = "train",
         cache_dir: Path | str | None = None,
     ) -> None:
         super().__init__(n_images, features.dim)
@@ -80,14 +80,14 @@ class FeatureComparison(Comparison):
         self.undefined = {name: why for name, why in reasons.items() if why is not None}
 
     def measure_rows(self, outputs: Any, inputs: Any) -> Tensor:
-        """The features of the images."""
+        """The features of the images, a tensor or one by one: see `FeatureNetwork`."""
         return self.features(outputs.images)
 
     def scores(self, rows: Tensor) -> dict[str, Score]:
         """The measures of all images' features.
 
         Raises:
-            UserError: if a measure needs more images.
+            UserError: if a measure needs more images, and `is_strict`.
             RuntimeError: if nothing was prepared.
         """
         if self.reference is None:
@@ -100,7 +100,10 @@ class FeatureComparison(Comparison):
             try:
                 score = measure(rows)
             except ValueError as error:
-                raise UserError(f"metrics: {name}: {error}") from error
+                if self.is_strict:
+                    raise UserError(f"metrics: {name}: {error}") from error
+                self.undefined[name] = str(error)
+                continue
             if self.with_errors and score.standard_error is None:
                 score = score._replace(standard_error=bootstrap_error(measure, rows))
             scores[self.record_name(name)] = score

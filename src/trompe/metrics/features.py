@@ -5,7 +5,8 @@ A feature network is an ``nn.Module`` from uint8 images (N, C, H, W), C 1 or 3, 
 and has no gradient.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -62,11 +63,28 @@ class FeatureNetwork(FrozenNetwork):
         raise NotImplementedError
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 images (N, 1 or 3, H, W) -> float32 features (N, `dim`), whatever autocast says."""
-        count = _AT_ONCE if images.device.type == "cpu" else max(1, len(images))
-        with torch.autocast(images.device.type, enabled=False):
-            return torch.cat([self.extract(self.prepared(some)) for some in images.split(count)])
+    def forward(self, images: Tensor | Iterable[Tensor]) -> Tensor:
+        """Images to float32 features (N, `dim`), on this network's device, whatever autocast says.
+
+        Args:
+            images: uint8 (N, 1 or 3, H, W); or one after the other, each (1 or 3, H, W) of its own
+                size, which is resized to a square as a whole: its aspect ratio is not kept.
+        """
+        device = next(self.parameters()).device
+        with torch.autocast(device.type, enabled=False):
+            return torch.cat([self.extract(some) for some in self._batches(images, device)])
+
+    def _batches(self, images: Tensor | Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+        """The images as `prepared`, as many as are processed at once."""
+        if isinstance(images, Tensor):
+            count = _AT_ONCE if device.type == "cpu" else max(1, len(images))
+            for some in images.to(device).split(count):
+                yield self.prepared(some)
+            return
+        # Resized one by one, so that only one is in memory as large as it is.
+        resized = (self.prepared(image[None].to(device)) for image in images)
+        while batch := list(islice(resized, _AT_ONCE)):
+            yield torch.cat(batch)
 
     def prepared(self, images: Tensor) -> Tensor:
         """uint8 (N, 1 or 3, H, W) -> float32 (N, 3, `input_size`, `input_size`) in [0, 255].

@@ -70,7 +70,9 @@ def neighbor_distances(features: Tensor, k: int) -> Tensor:
         ValueError: if there are no more than k.
     """
     if len(features) <= k:
-        raise ValueError(f"k={k} nearest neighbors need more than {k} images, not {len(features)}")
+        raise ValueError(
+            f"k={k} nearest neighbors need at least {k + 1} images, not {len(features)}"
+        )
     found = []
     for start, block in _blocks(features, features):
         # Its distance to itself is 0 up to rounding; that must not become a ball's radius.

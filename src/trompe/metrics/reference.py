@@ -1,5 +1,6 @@
 """Features of the reference images, kept on disk by the content of the data, not by its name."""
 
+import contextlib
 import hashlib
 import json
 import zipfile
@@ -10,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trompe.cache_folder import writing
 from trompe.errors import UserError
-from trompe.files import whole_file
+from trompe.files import CannotWrite, whole_file
 from trompe.metrics.features import FeatureNetwork
 from trompe.metrics.frechet import Gaussian, fit_gaussian
 from trompe.metrics.order import random_order
+from trompe.paths import expand
 
 # Raised whenever the same inputs give other features.
 _VERSION = 2
@@ -81,11 +84,11 @@ def load_reference(
     """Features of n images of a split, or of all of them if there are fewer.
 
     The choice of the n images depends on n and the size of the split only. With a `cache_dir` the
-    result is kept there in ``reference/<key>.npz``; a file that cannot be read is
-    computed again.
+    result is kept there in ``reference/<key>.npz``; a file that cannot be read is computed
+    again, and one that cannot be written is done without.
 
     Raises:
-        UserError: if there are fewer than 2 images, or the file cannot be written.
+        UserError: if there are fewer than 2 images.
     """
     size = data.split_size(split)
     n = min(n, size)
@@ -98,13 +101,12 @@ def load_reference(
     if cache_dir is not None:
         parts = [_VERSION, data.fingerprint, split, n, features.fingerprint]
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-        path = Path(cache_dir).expanduser() / "reference" / f"{key}.npz"
+        path = expand(cache_dir, "paths.cache_dir") / "reference" / f"{key}.npz"
         arrays = _loaded(path, n, features.dim)
     if arrays is None:
         arrays = _computed(features, data, split, n)
         if path is not None:
-            with whole_file(path, "wb") as file:
-                np.savez(file, **{name: tensor.numpy() for name, tensor in arrays.items()})  # type: ignore[arg-type]
+            _keep(path, arrays)
     gaussian = Gaussian(arrays["mean"], arrays["root"], arrays["trace"])
     labels, classes = arrays["labels"], len(data.class_names)
     return Reference(arrays["features"], labels, classes, gaussian, classifier=features.classifier)
@@ -112,11 +114,7 @@ def load_reference(
 
 def extract(features: FeatureNetwork, data: ReferenceData, split: str, indices: Tensor) -> Tensor:
     """Features (n, D), on the CPU, of the images at `indices` (n,) of a split."""
-    device = next(features.parameters()).device
-    found = [
-        features(data.gather(split, some).images.to(device)).cpu()
-        for some in indices.split(_BATCH_SIZE)
-    ]
+    found = [features(data.gather(split, some).images).cpu() for some in indices.split(_BATCH_SIZE)]
     return torch.cat(found)
 
 
@@ -130,6 +128,17 @@ def _computed(
     rows = extract(features, data, split, indices)
     labels = torch.cat([data.gather(split, some).labels for some in indices.split(_BATCH_SIZE)])
     return {"features": rows, "labels": labels, **fit_gaussian(rows)._asdict()}
+
+
+def _keep(path: Path, arrays: dict[str, Tensor]) -> None:
+    """Write the file; if that fails, only time is lost."""
+    contents: dict[str, Any] = {name: tensor.numpy() for name, tensor in arrays.items()}
+    with (
+        contextlib.suppress(CannotWrite),
+        writing(path.parents[1]),
+        whole_file(path, "wb") as file,
+    ):
+        np.savez(file, **contents)
 
 
 def _loaded(path: Path, n: int, dim: int) -> dict[str, Tensor] | None:

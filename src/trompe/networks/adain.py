@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
-from trompe.errors import UserError
+from trompe.errors import Count, UserError
 from trompe.losses.perceptual import adaptive_instance_normalization
 from trompe.networks.perceptual_network import PerceptualNetwork
 
@@ -29,7 +29,7 @@ class AdaINDecoder(nn.Module):
     """
 
     def __init__(
-        self, style_dim: int, encoder: PerceptualNetwork, layer: str, width: int = 32
+        self, style_dim: Count, encoder: PerceptualNetwork, layer: str, width: Count = 32
     ) -> None:
         super().__init__()
         if layer not in encoder.style_layers:

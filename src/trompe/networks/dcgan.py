@@ -6,6 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from trompe.errors import Count
 from trompe.networks.init import check_power_of_two, init_normal
 
 Norm = Callable[[int], nn.Module]
@@ -62,9 +63,9 @@ class DCGANGenerator(nn.Module):
     def __init__(
         self,
         resolution: int,
-        channels: int = 3,
-        latent_dim: int = 100,
-        width: int = 64,
+        channels: Count = 3,
+        latent_dim: Count = 100,
+        width: Count = 64,
         max_multiplier: int = 8,
         norm: Norm | None = nn.BatchNorm2d,
     ) -> None:
@@ -111,8 +112,8 @@ class DCGANDiscriminator(nn.Module):
     def __init__(
         self,
         resolution: int,
-        channels: int = 3,
-        width: int = 64,
+        channels: Count = 3,
+        width: Count = 64,
         max_multiplier: int = 8,
         norm: Norm | None = nn.BatchNorm2d,
     ) -> None:

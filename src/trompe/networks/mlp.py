@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from trompe.errors import Count
 from trompe.networks.init import check_side
 from trompe.networks.noise import Dropout
 
@@ -54,7 +55,7 @@ class MLPGenerator(nn.Module):
     """
 
     def __init__(
-        self, resolution: int, channels: int, latent_dim: int = 100, width: int = 1200
+        self, resolution: int, channels: Count, latent_dim: Count = 100, width: Count = 1200
     ) -> None:
         super().__init__()
         check_side(resolution)
@@ -94,9 +95,9 @@ class MLPDiscriminator(nn.Module):
     def __init__(
         self,
         resolution: int,
-        channels: int,
-        width: int = 240,
-        pieces: int = 5,
+        channels: Count,
+        width: Count = 240,
+        pieces: Count = 5,
         dropout: float = 0.5,
         input_dropout: float = 0.2,
     ) -> None:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 from torch.nn.utils.parametrizations import spectral_norm
 
+from trompe.errors import Count
+
 
 class StyleDiscriminator(nn.Module):
     """Says of each patch whether it is painted in a given style, at several scales.
@@ -24,7 +26,9 @@ class StyleDiscriminator(nn.Module):
         scales: the image as it is, halved, halved again and so on.
     """
 
-    def __init__(self, style_dim: int, width: int = 64, layers: int = 3, scales: int = 2) -> None:
+    def __init__(
+        self, style_dim: Count, width: Count = 64, layers: int = 3, scales: Count = 2
+    ) -> None:
         super().__init__()
         self.scales = nn.ModuleList(PatchNetwork(style_dim, width, layers) for _ in range(scales))
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from trompe.errors import UserError
+from trompe.errors import Count, UserError
 from trompe.networks.init import init_normal
 from trompe.networks.patch_discriminator import patch_layers, patch_widths
 
@@ -21,7 +21,7 @@ class PatchGAN(nn.Module):
         channels: of the images.
     """
 
-    def __init__(self, width: int = 64, layers: int = 3, channels: int = 3) -> None:
+    def __init__(self, width: Count = 64, layers: int = 3, channels: Count = 3) -> None:
         super().__init__()
         widths = patch_widths(width, layers)
         self.layers = patch_layers([channels, *widths], norm=nn.InstanceNorm2d)

@@ -13,7 +13,7 @@ from torch.nn.functional import relu
 from torchvision.models import VGG19_Weights
 
 from trompe.engine.randomness import keyed_generator
-from trompe.errors import UserError
+from trompe.errors import Count, UserError
 from trompe.networks.deviations import load_deviations
 from trompe.networks.pretrained import EfficientNetLite0Layers, FrozenNetwork
 from trompe.weights import find_file, open_weights
@@ -218,7 +218,7 @@ class RandomConvPerceptual(PerceptualNetwork):
         self,
         style_layers: Iterable[str] = (),
         content_layers: Iterable[str] = ("conv3", "conv4"),
-        width: int = 32,
+        width: Count = 32,
         seed: int = 0,
     ) -> None:
         super().__init__("random_conv", style_layers, content_layers, self.KNOWN)

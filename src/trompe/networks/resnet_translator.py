@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from trompe.errors import UserError
+from trompe.errors import Count, UserError
 from trompe.networks.init import init_normal
 
 Norm = Callable[[int], nn.Module]
@@ -49,9 +49,9 @@ class ResnetTranslator(nn.Module):
 
     def __init__(
         self,
-        width: int = 64,
+        width: Count = 64,
         blocks: int = 9,
-        channels: int = 3,
+        channels: Count = 3,
         upsampling: str = "transposed",
         norm: Norm | None = nn.InstanceNorm2d,
         skip: bool = False,

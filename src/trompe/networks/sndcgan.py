@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from trompe.errors import Count
 from trompe.networks.init import check_power_of_two, init_normal
 
 
@@ -20,7 +21,7 @@ class SNDCGANGenerator(nn.Module):
     """
 
     def __init__(
-        self, resolution: int = 32, channels: int = 3, latent_dim: int = 128, width: int = 64
+        self, resolution: int = 32, channels: Count = 3, latent_dim: Count = 128, width: Count = 64
     ) -> None:
         super().__init__()
         check_power_of_two(resolution)
@@ -56,7 +57,7 @@ class SNDCGANDiscriminator(nn.Module):
         UserError: if the resolution is not supported.
     """
 
-    def __init__(self, resolution: int = 32, channels: int = 3, width: int = 64) -> None:
+    def __init__(self, resolution: int = 32, channels: Count = 3, width: Count = 64) -> None:
         super().__init__()
         check_power_of_two(resolution)
         layers: list[nn.Module] = []

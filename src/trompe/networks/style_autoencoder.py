@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, relu
 
+from trompe.errors import Count
+
 
 class StyleAutoencoder(nn.Module):
     """Contents to images in the one style it is trained for, through features at stride 16.
@@ -20,7 +22,7 @@ class StyleAutoencoder(nn.Module):
         blocks: residual blocks between encoder and decoder.
     """
 
-    def __init__(self, width: int = 32, blocks: int = 9) -> None:
+    def __init__(self, width: Count = 32, blocks: int = 9) -> None:
         super().__init__()
         widths = [width, width, 2 * width, 4 * width, 8 * width]
         self.enter = nn.Sequential(nn.InstanceNorm2d(3, affine=True), _Step(3, width, 1))
@@ -68,7 +70,7 @@ class DeepJudge(nn.Module):
 
     HEADS = (0, 1, 3, 5, 6)
 
-    def __init__(self, width: int = 128) -> None:
+    def __init__(self, width: Count = 128) -> None:
         super().__init__()
         widths = [3, width, width, 2 * width, 4 * width, 4 * width, 8 * width, 8 * width]
         self.layers = nn.ModuleList(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, instance_norm, interpolate, relu
 
+from trompe.errors import Count
 from trompe.networks.tiling import Moments, Tiled, stylize_in_tiles, tile_memory
 
 
@@ -27,7 +28,7 @@ class StyleTransformer(nn.Module, Tiled):
     """
 
     def __init__(
-        self, style_dim: int, width: int = 32, blocks: int = 5, bottleneck: int = 100
+        self, style_dim: Count, width: Count = 32, blocks: int = 5, bottleneck: Count = 100
     ) -> None:
         super().__init__()
         wide = 4 * width
@@ -93,7 +94,7 @@ class OneStyleTransformer(StyleTransformer):
         blocks: see `StyleTransformer`.
     """
 
-    def __init__(self, width: int = 32, blocks: int = 5) -> None:
+    def __init__(self, width: Count = 32, blocks: int = 5) -> None:
         super().__init__(1, width, blocks, 1)
         self.predictor = nn.Sequential()
         self.parameters_learned = nn.Parameter(torch.zeros(1, sum(self.sizes)))

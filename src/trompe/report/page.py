@@ -19,6 +19,12 @@ from optuna.trial import TrialState
 from trompe.files import whole_file
 from trompe.report.collect import Entry, config_diff, protocol_groups, seed_groups
 from trompe.report.pictures import embed_grids
+from trompe.runs.reading import Unreadable, read_json
+from trompe.runs.shape import MAPPING
+
+_CURVE_POINTS = 120_000  # of all curves; one is about 25 bytes of text
+_FEWEST_BINS = 100  # of a curve, each of two points
+_LARGEST_CARD = 1_000_000  # bytes
 
 
 def write_page(
@@ -39,8 +45,8 @@ def write_page(
         plotly=plotly.offline.get_plotlyjs(),
         **_context(entries, study),
     )
-    with whole_file(path) as file:
-        file.write(text)
+    with whole_file(path, "wb") as file:
+        file.write(text.encode(errors="replace"))  # names of files may be no text
 
 
 def _context(entries: Sequence[Entry], study: optuna.Study | None) -> dict[str, Any]:
@@ -48,13 +54,13 @@ def _context(entries: Sequence[Entry], study: optuna.Study | None) -> dict[str, 
     metrics = [_metric(entries, name) for name in names]
     grids = embed_grids(entries)
     curves = sorted(
-        {k for entry in entries for record in entry.records for k in record}
-        - {"kimg", "tick", "time"},
+        {name for entry in entries for name in entry.summary.curves},
         key=lambda name: (name not in names, name),
     )
+    bins = max(_CURVE_POINTS // 2 // max(len(curves) * len(entries), 1), _FEWEST_BINS)
     data = {
         "labels": [entry.label for entry in entries],
-        "curves": {name: [_curve(entry, name) for entry in entries] for name in curves},
+        "curves": {name: [_curve(entry, name, bins) for entry in entries] for name in curves},
         "grids": grids,
         "sweep": None if study is None else _sweep(study),
     }
@@ -65,6 +71,10 @@ def _context(entries: Sequence[Entry], study: optuna.Study | None) -> dict[str, 
         "labels": data["labels"],
         "seeds": [_seeds(entries, group, names) for group in seed_groups(entries)],
         "curve_names": curves,
+        "is_thinned": any(
+            curve.is_thinned(bins) for entry in entries for curve in entry.summary.curves.values()
+        ),
+        "unreadable": sum(entry.problem is not None for entry in entries),
         "kimgs": sorted({kimg for run in grids for kimg, _ in run}),
         "has_sweep": study is not None,
         "cards": _cards(entries),
@@ -75,7 +85,7 @@ def _context(entries: Sequence[Entry], study: optuna.Study | None) -> dict[str, 
 
 def _metric(entries: Sequence[Entry], name: str) -> dict[str, Any]:
     groups, fields = protocol_groups(entries, name)
-    protocols = [entries[group[0]].facts.get("protocols", {}).get(name, {}) for group in groups]
+    protocols = [entries[group[0]].protocol(name) for group in groups]
     return {
         "name": name,
         "better": protocols[0].get("better", "lower") if protocols else "lower",
@@ -102,17 +112,16 @@ def _row(entry: Entry, metrics: Sequence[dict[str, Any]], number: int) -> dict[s
         "minutes": entry.minutes,
         "started": entry.started,
         "error": entry.facts.get("error") or "",
+        "problem": entry.problem or "",
         "values": values,
     }
 
 
-def _curve(entry: Entry, name: str) -> list[list[float]]:
-    points = [(record.get("kimg"), record.get(name)) for record in entry.records]
-    return [[x, y] for x, y in points if _is_number(x) and _is_number(y)]  # type: ignore[list-item]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _curve(entry: Entry, name: str, bins: int) -> list[list[float]]:
+    """Points with as many digits as the eye can see."""
+    curve = entry.summary.curves.get(name)
+    points = curve.points(bins) if curve else []
+    return [[float(f"{x:.7g}"), float(f"{y:.7g}")] for x, y in points]
 
 
 def _seeds(entries: Sequence[Entry], group: list[int], names: Sequence[str]) -> dict[str, Any]:
@@ -180,14 +189,14 @@ def _cards(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """The metric cards of every run: what was tracked, and its evaluations."""
     found = []
     for entry in entries:
-        protocols = entry.facts.get("protocols") or {}
-        if protocols:
-            found.append({"label": entry.label, "what": "tracked", "text": _pretty(protocols)})
+        if entry.protocols:
+            text = _pretty(entry.protocols)
+            found.append({"label": entry.label, "what": "tracked", "text": text})
         for file in sorted((entry.run.path / "evaluations").glob("*.json")):
             try:
-                text = _pretty(json.loads(file.read_text()))
-            except (OSError, ValueError):
-                continue
+                text = _pretty(read_json(file, MAPPING, _LARGEST_CARD))
+            except Unreadable as error:
+                text = f"unreadable: {error.reason}"
             found.append({"label": entry.label, "what": file.stem, "text": text})
     return found
 

@@ -2,14 +2,21 @@
 
 import base64
 import io
+import math
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from trompe.report.collect import Entry
+from trompe.runs.reading import read_bytes
 
 _BYTES = 8_000_000  # of all pictures, as text; with Plotly's 5 MB a page stays below 15 MB
+_LARGEST_FILE = 64_000_000  # bytes
+_MOST_PIXELS = 64_000_000
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _LARGEST, _SMALLEST = 512, 64  # pixels, of a grid's longer side
 
 
@@ -37,7 +44,7 @@ def _side(paths: Sequence[Path]) -> int:
 
 
 def _choose(folder: Path, most: int) -> list[tuple[float, Path]]:
-    paths = sorted(folder.glob("[0-9]*.png"))
+    paths = sorted(path for path in folder.glob("*.png") if _NUMBER.fullmatch(path.stem))
     if len(paths) > most:
         # The first and the last are always among them.
         paths = [paths[round(i * (len(paths) - 1) / (most - 1))] for i in range(most)]
@@ -46,12 +53,18 @@ def _choose(folder: Path, most: int) -> list[tuple[float, Path]]:
 
 def _encode(path: Path, side: int) -> str:
     data = io.BytesIO()
-    try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-    except OSError:
-        picture = Image.new("RGB", (8, 8), "gray")  # torn by a crash: shown as missing
+    picture = _opened(path) or Image.new("RGB", (8, 8), "gray")  # torn by a crash, say
     if max(picture.size) > side:
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     picture.save(data, "WEBP", quality=70, method=2)
     return "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def _opened(path: Path) -> Image.Image | None:
+    """The picture in a PNG file; None if it is damaged, or too large to be a grid."""
+    try:
+        data = io.BytesIO(read_bytes(path, _LARGEST_FILE))
+        with warnings.catch_warnings(action="ignore"), Image.open(data, formats=["PNG"]) as image:
+            return image.convert("RGB") if math.prod(image.size) <= _MOST_PIXELS else None
+    except Exception:  # Pillow lets through whatever a damaged file leads to
+        return None

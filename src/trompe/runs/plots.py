@@ -1,32 +1,35 @@
 """Pictures of a run: its curves."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from trompe.files import whole_path
 from trompe.runs.run_folder import RunFolder
+from trompe.runs.summary import Summary
 
+_BINS = 500  # of two points; a panel has as many pixels
 _SHARES = ("precision_", "recall_", "density_", "coverage_", "modes_")
 
 
 def draw_curves(run: RunFolder) -> Path | None:
-    """Draw metrics, losses and logits over kimg into `curves.png`; None if nothing was recorded.
+    """Draw metrics, losses and logits over kimg into `curves.png`; None if there are none.
 
     Raises:
         UserError: if it cannot be written.
     """
-    records = run.read_metrics()
-    if not records:
+    summary = Summary(has_curves=True)
+    for record in run.iterate_metrics():
+        summary.add(record)
+    if not (panels := _panels(summary.curves)):
         return None
     from matplotlib.figure import Figure  # without pyplot: no global state, no display
 
-    panels = _panels(records)
     figure = Figure(figsize=(5 * len(panels), 3.4), layout="constrained")
     for axis, (title, names) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=False
     ):
         for name in names:
-            points = [(r["kimg"], r[name]) for r in records if r.get(name) is not None]
+            points = summary.curves[name].points(_BINS)
             marker = "o" if len(points) < 20 else None
             axis.plot(*zip(*points, strict=True), label=name, marker=marker, markersize=3, lw=1.4)
         axis.set_xlabel("kimg (thousands of images seen)")
@@ -39,8 +42,7 @@ def draw_curves(run: RunFolder) -> Path | None:
     return target
 
 
-def _panels(records: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
-    names = {k for r in records for k, v in r.items() if v is not None}
+def _panels(names: Iterable[str]) -> list[tuple[str, list[str]]]:
     groups = {
         "distances (lower is better)": sorted(n for n in names if n.startswith("fd_")),
         "kernel distances (lower is better)": sorted(n for n in names if n.startswith("kd_")),

@@ -10,16 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import trompe
+from trompe.masking import mask
 
 
 def describe_code() -> dict[str, Any]:
-    """The package's version and, in a git checkout, its commit and uncommitted changes."""
+    """The package's version and, in a git checkout, its commit and uncommitted changes.
+
+    Where secrets in the changes were masked, ``is_masked`` says so: they do not apply any more.
+    """
     root = Path(trompe.__file__).resolve().parents[2]
     commit = _git(root, "rev-parse", "HEAD")
+    diff = (_git(root, "diff", "HEAD") or "") if commit else None
+    masked = mask(diff)
     return {
         "trompe": trompe.__version__,
         "commit": commit.strip() if commit else None,
-        "dirty_diff": (_git(root, "diff", "HEAD") or "") if commit else None,
+        "dirty_diff": masked,
+        **({"is_masked": True} if masked != diff else {}),
     }
 
 
@@ -38,8 +45,9 @@ def describe_packages() -> dict[str, str]:
 
 
 def command_line() -> list[str]:
-    """The command as the user gave it."""
-    return ["trompe", *sys.argv[1:]]
+    """The command as the user gave it, with its secrets masked."""
+    command: list[str] = mask(["trompe", *sys.argv[1:]])
+    return command
 
 
 def _git(root: Path, *arguments: str) -> str | None:

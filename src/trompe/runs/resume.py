@@ -1,10 +1,13 @@
 """Resuming a run: which folder, and whether its config is still the one asked for."""
 
-from pathlib import Path
 from typing import Any
 
 from trompe.engine.hardware import device_type
+from trompe.errors import UserError
+from trompe.masking import mask
+from trompe.paths import expand
 from trompe.runs.run_folder import RunFolder
+from trompe.runs.shape import flatten
 
 _MISSING: Any = object()
 
@@ -19,20 +22,6 @@ FREE_KEYS = (
     "trainer.num_nodes",
     "trainer.devices",
 )
-
-
-def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts and lists as one dict with dotted keys."""
-    if isinstance(config, dict) and config:
-        items: Any = config.items()
-    elif isinstance(config, list) and config:
-        items = enumerate(config)
-    else:
-        return {prefix: config}
-    flat: dict[str, Any] = {}
-    for key, value in items:
-        flat.update(flatten(value, f"{prefix}.{key}" if prefix else str(key)))
-    return flat
 
 
 def differing_keys(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -70,13 +59,37 @@ def apply_change(config: Any, before: Any, after: Any) -> Any:
     return changed
 
 
+def is_unsaved(run: RunFolder) -> bool:
+    """Whether a run ended before its first tick was saved: it begins again, in its folder.
+
+    Its checkpoint comes right after the tick's record, so with two records one has been lost.
+    """
+    saved = run.last_checkpoint.is_file() or run.best_checkpoint.is_file()
+    is_done = run.read_facts().get("status") == "done"
+    return not saved and not is_done and len(run.read_metrics()) < 2
+
+
 def find_unfinished(output_dir: str, experiment: str, config: dict[str, Any]) -> RunFolder | None:
-    """The newest run of this experiment with this config that has a checkpoint and is not done."""
-    parent = Path(output_dir).expanduser() / experiment
+    """The newest run of this experiment with this config that is not done and has a checkpoint.
+
+    Without one, the newest that ended before its first tick was saved.
+    """
+    parent = expand(output_dir, "paths.output_dir") / experiment
+    unsaved: RunFolder | None = None
     for path in sorted(parent.glob("*/run.json"), reverse=True):
         folder = RunFolder(path.parent)
-        if folder.read_facts().get("status") == "done" or not folder.last_checkpoint.is_file():
+        try:
+            has_checkpoint = folder.last_checkpoint.is_file()
+            is_candidate = has_checkpoint or (unsaved is None and is_unsaved(folder))
+            if folder.read_facts().get("status") == "done" or not is_candidate:
+                continue
+            # A run's config holds no secrets.
+            keys = differing_keys(folder.read_config(), mask(config))
+        except UserError as error:
+            print(f"{error}; this run is passed over")
             continue
-        if all(is_free(key) for key in differing_keys(folder.read_config(), config)):
-            return folder
-    return None
+        if all(is_free(key) for key in keys):
+            if has_checkpoint:
+                return folder
+            unsaved = folder
+    return unsaved

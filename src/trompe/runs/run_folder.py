@@ -1,19 +1,24 @@
 """The run folder: everything a run is, in plain files, written so that a crash loses nothing."""
 
 import json
-import math
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trompe.errors import UserError
-from trompe.files import CannotWrite, whole_file, whole_folder
+from trompe.files import CannotWrite, remove_leftovers, whole_file, whole_folder
 from trompe.locks import Lock
+from trompe.masking import has_mask, mask
+from trompe.paths import expand
+from trompe.runs.identity import settled
+from trompe.runs.plain_yaml import dump_yaml
+from trompe.runs.reading import read_json, read_yaml, require
+from trompe.runs.records import Record, append_record, read_records, rewind
+from trompe.runs.shape import CONFIG, FACTS, OVERRIDES, USED
+from trompe.search_path import enter
 
 
 class RunFolder:
@@ -31,6 +36,16 @@ class RunFolder:
     def config_file(self) -> Path:
         """The resolved config."""
         return self.path / "config.yaml"
+
+    @property
+    def facts_file(self) -> Path:
+        """Everything else that there is to know about it."""
+        return self.path / "run.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The records of its ticks."""
+        return self.path / "metrics.jsonl"
 
     @property
     def last_checkpoint(self) -> Path:
@@ -52,8 +67,8 @@ class RunFolder:
         """
         try:
             with whole_folder(self.path) as started:
-                _write_yaml(started / "config.yaml", config)
-                _write_yaml(started / "overrides.yaml", overrides)
+                write_yaml(started / "config.yaml", config)
+                write_yaml(started / "overrides.yaml", overrides)
                 write_json(started / "run.json", {**facts, "status": "running"})
         except CannotWrite as error:
             raise UserError(f"cannot make the run folder {self.path}: {error.reason}") from error
@@ -61,11 +76,19 @@ class RunFolder:
     def lock(self) -> None:
         """Claim the folder for this process until it ends, however it ends.
 
+        What a killed process has left half-written is removed.
+
         Raises:
             UserError: if another process holds it.
         """
         if not self._lock.acquire(wait=False):
             raise UserError(f"{self.path} is being trained by another process")
+        for folder in (self.path, self.last_checkpoint.parent, self.path / "samples"):
+            remove_leftovers(folder)
+
+    def identity(self) -> dict[str, str]:
+        """What it is known by from now on: see `trompe.runs.identity.settled`."""
+        return settled(self.path, self.read_facts(), _id_at)
 
     def is_locked(self) -> bool:
         """Whether a process is training this run now."""
@@ -75,31 +98,49 @@ class RunFolder:
         """Release the folder before the process ends."""
         self._lock.release()
 
-    def read_config(self) -> dict[str, Any]:
+    def read_config(self, is_shared: bool = False) -> dict[str, Any]:
         """The resolved config.
 
+        Args:
+            is_shared: whether parts may be objects that other runs' configs have too, which takes
+                less time for many runs.
+
         Raises:
-            UserError: if this is not a run folder.
+            UserError: if this is not a run folder, or the config cannot be read.
         """
-        if not self.config_file.is_file():
+        if not os.path.lexists(self.config_file):
             raise UserError(f"{self.path} is not a run folder: it has no config.yaml")
-        config: dict[str, Any] = yaml.safe_load(self.config_file.read_text())
+        config: dict[str, Any] = read_yaml(self.config_file, CONFIG, is_shared)
+        return config
+
+    def read_experiment(self, needed: Iterable[str] = USED) -> dict[str, Any]:
+        """The resolved config, with all that is needed of it: to sample and measure, or more.
+
+        Raises:
+            UserError: as `read_config`, or if something is missing in it.
+        """
+        config = self.read_config()
+        require(self.config_file, config, needed)
         return config
 
     def read_overrides(self) -> list[str]:
-        """The command-line overrides that the run was started with."""
-        return yaml.safe_load((self.path / "overrides.yaml").read_text()) or []
+        """The command-line overrides that the run was started with.
+
+        Raises:
+            UserError: if they cannot be read.
+        """
+        return read_yaml(self.path / "overrides.yaml", OVERRIDES) or []
 
     def write_config(self, config: Mapping[str, Any], overrides: list[str]) -> None:
         """Replace the resolved config and what it was composed from (a longer budget, say)."""
-        _write_yaml(self.config_file, config)
-        _write_yaml(self.path / "overrides.yaml", overrides)
+        write_yaml(self.config_file, config)
+        write_yaml(self.path / "overrides.yaml", overrides)
 
     def enter_directory(self) -> None:
         """Change to where the run was started, since its config's relative paths start there."""
         directory = Path(self.read_facts().get("cwd", "."))
         if directory.is_dir():
-            os.chdir(directory)
+            enter(directory)
 
     def check_data(self, fingerprint: str) -> None:
         """Refuse data other than those the run was trained on.
@@ -107,7 +148,7 @@ class RunFolder:
         Raises:
             UserError: if their fingerprint is not the recorded one.
         """
-        recorded = self.read_facts()["data_fingerprint"]
+        recorded = self.fact("data_fingerprint")
         if recorded != fingerprint:
             raise UserError(
                 f"the data of {self.path} have changed since it was started: their content hash "
@@ -115,42 +156,78 @@ class RunFolder:
             )
 
     def read_facts(self) -> dict[str, Any]:
-        """What run.json holds; empty if it is missing."""
-        file = self.path / "run.json"
-        return json.loads(file.read_text()) if file.is_file() else {}
+        """What run.json holds.
+
+        Raises:
+            UserError: if it cannot be read.
+        """
+        facts: dict[str, Any] = read_json(self.facts_file, FACTS)
+        return facts
+
+    def fact(self, name: str) -> Any:
+        """An entry of run.json.
+
+        Raises:
+            UserError: if it is missing.
+        """
+        facts = self.read_facts()
+        require(self.facts_file, facts, [name])
+        return facts[name]
 
     def update_facts(self, **facts: Any) -> None:
-        """Change entries of run.json, atomically."""
-        write_json(self.path / "run.json", {**self.read_facts(), **facts})
+        """Change entries of run.json, atomically.
+
+        Raises:
+            UserError: if it cannot be read or written.
+        """
+        write_json(self.facts_file, {**self.read_facts(), **facts})
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """Add one tick's line to metrics.jsonl; values that are not finite become null."""
-        clean = {k: _finite(v) for k, v in record.items()}
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(clean) + "\n")
+        """Add one tick's line to metrics.jsonl; values that are not finite become null.
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """All ticks' records, oldest first; a torn last line is left out."""
-        file = self.path / "metrics.jsonl"
-        records = []
-        for line in file.read_text().splitlines() if file.is_file() else []:
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-        return records
+        Raises:
+            UserError: if it cannot be written.
+        """
+        append_record(self.metrics_file, record)
+
+    def iterate_metrics(self) -> Iterator[Record]:
+        """All ticks' records, oldest first, few of them in memory; a torn last line is left out.
+
+        Raises:
+            UserError: if one cannot be read.
+        """
+        return read_records(self.metrics_file) if os.path.lexists(self.metrics_file) else iter(())
+
+    def read_metrics(self) -> list[Record]:
+        """All ticks' records, oldest first; a torn last line is left out.
+
+        Raises:
+            UserError: if one cannot be read.
+        """
+        return list(self.iterate_metrics())
 
     def rewind(self, kimg: float) -> None:
-        """Drop every record after `kimg`: the resumed run writes those ticks again."""
-        kept = [r for r in self.read_metrics() if r["kimg"] <= kimg + 1e-9]
-        with whole_file(self.path / "metrics.jsonl") as file:
-            file.writelines(json.dumps(record) + "\n" for record in kept)
+        """Drop every record after `kimg`: the resumed run writes those ticks again.
+
+        Raises:
+            UserError: if the last records cannot be read, or not be dropped.
+        """
+        rewind(self.metrics_file, kimg)
+
+
+def _id_at(path: Path) -> str | None:
+    try:
+        found: str | None = RunFolder(path).read_facts().get("id")
+        return found
+    except UserError:
+        return None
 
 
 def new_run_path(output_dir: str, experiment: str) -> Path:
     """`<output_dir>/<experiment>/<date>_<time>_<id>` for a run that starts now."""
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    return Path(output_dir).expanduser().absolute() / experiment / f"{now}_{secrets.token_hex(3)}"
+    place = expand(output_dir, "paths.output_dir").absolute()
+    return place / experiment / f"{now}_{secrets.token_hex(3)}"
 
 
 def open_run(path: str | Path) -> RunFolder:
@@ -159,26 +236,16 @@ def open_run(path: str | Path) -> RunFolder:
     Raises:
         UserError: if there is no such folder or it is not a run folder.
     """
-    folder = RunFolder(Path(path).expanduser())
+    folder = RunFolder(expand(path, "run"))
     if not folder.path.is_dir():
         raise UserError(f"there is no run folder at {path}")
     folder.read_config()
     return folder
 
 
-def quoted(text: str) -> str:
-    """Any text, such as a path, quoted as the value of a Hydra override."""
-    escaped = text.replace("\\'", "\\\\'").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
 def utc_now() -> str:
     """The time now, as run.json writes it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -187,10 +254,17 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    with whole_file(path) as file:
+    # What was masked in it may not have been all: such a file is for its owner alone.
+    with whole_file(path, private=has_mask(value)) as file:
         file.write(json.dumps(value, indent=2) + "\n")
 
 
-def _write_yaml(path: Path, value: Any) -> None:
-    with whole_file(path) as file:
-        yaml.safe_dump(value, file, sort_keys=False)
+def write_yaml(path: Path, value: Any) -> None:
+    """Write a YAML file of plain values without their secrets, whole or not at all.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    masked = mask(value)
+    with whole_file(path, private=has_mask(masked)) as file:
+        file.write(dump_yaml(masked))

@@ -7,23 +7,29 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from trompe.data.conversion import convert, to_picture
-from trompe.data.picture_folder import is_picture
+from trompe.data import decoder
+from trompe.data.conversion import convert
+from trompe.data.files import Directory, read_file
+from trompe.data.formats import hint, is_picture, passed_over
+from trompe.data.limits import LIMITS, Limits, Unreadable, explained
+from trompe.data.source import tell
 from trompe.errors import UserError
 from trompe.images import to_signed
 from trompe.networks.perceptual_network import MINIMUM_SIDE
+from trompe.paths import expand
 
 _FRAME_MS = 100  # where an animation does not say how long a frame is shown
 
 
 class Picture(NamedTuple):
-    """A file, and whether it moves."""
+    """A file, how many frames it has, and what each may have."""
 
     path: Path
     frames: int
+    limits: Limits = LIMITS
 
     @property
     def suffix(self) -> str:
@@ -31,7 +37,12 @@ class Picture(NamedTuple):
         return ".gif" if self.frames > 1 else ".png"
 
 
-def find_pictures(key: str, spec: str | Sequence[str], size: float | None) -> list[Picture]:
+def find_pictures(
+    key: str,
+    spec: str | Sequence[str],
+    size: float | None,
+    limits: Limits = LIMITS,
+) -> list[Picture]:
     """The files that a path, a folder, a pattern or a list of them stands for, sorted by name.
 
     Each is read once, so that problems are reported before work starts on any.
@@ -41,17 +52,29 @@ def find_pictures(key: str, spec: str | Sequence[str], size: float | None) -> li
     """
     paths: list[Path] = []
     for one in [spec] if isinstance(spec, str) else spec:
-        path = Path(one).expanduser()
-        if path.is_dir():
-            files = sorted(f for f in path.rglob("*") if is_picture(str(f.relative_to(path))))
-            if not files:
-                raise UserError(f"{key}={one} is a folder without pictures")
-        else:
-            files = [path] if path.is_file() else sorted(map(Path, glob.glob(str(path))))
-            if not files:
-                raise UserError(f"{key}={one}: there is no such picture or folder")
-        paths += files
-    return [Picture(path, sum(1 for _ in read_frames(key, path, size))) for path in paths]
+        path = expand(one, key)
+        matches = [path] if path.exists() else sorted(map(Path, glob.glob(str(path))))
+        if not matches:
+            raise UserError(f"{key}={one}: there is no such picture or folder")
+        for match in matches:
+            paths += _pictures_of(match, f"{key}={one}") if match.is_dir() else [match]
+
+    def count(path: Path) -> int:
+        return sum(1 for _ in read_frames(key, path, size, limits))
+
+    return [Picture(path, count(path), limits) for path in paths]
+
+
+def _pictures_of(folder: Path, location: str) -> list[Path]:
+    names = Directory(folder).names()
+    others = passed_over(names)
+    found = [folder / name for name in sorted(names) if is_picture(name)]
+    if not found:
+        raise UserError(
+            f"{location} is a folder without pictures" + (f"; it has {others}" if others else "")
+        )
+    tell([f"{location}: passed over {others}"] if others else [])
+    return found
 
 
 def name_targets(
@@ -74,26 +97,30 @@ def name_targets(
     return rows
 
 
-def read(key: str, path: Path, size: float | None) -> Tensor:
+def read(key: str, path: Path, size: float | None, limits: Limits = LIMITS) -> Tensor:
     """The first frame of `read_frames`."""
-    return next(read_frames(key, path, size))[0]
+    return next(read_frames(key, path, size, limits))[0]
 
 
-def read_frames(key: str, path: Path, size: float | None) -> Iterator[tuple[Tensor, int]]:
+def read_frames(
+    key: str, path: Path, size: float | None, limits: Limits = LIMITS
+) -> Iterator[tuple[Tensor, int]]:
     """Frames (1, 3, H, W) in [-1, 1], the shorter side `size` pixels, and milliseconds of each.
 
-    Upright by EXIF, transparent pixels white, 16-bit and CMYK converted.
+    Upright by EXIF, in RGB as `trompe.data.conversion.convert` says. What is no animation has one.
 
     Raises:
         UserError: if it cannot be read or is too small.
     """
     try:
-        with Image.open(path) as image:
-            for frame in ImageSequence.Iterator(image):
-                shown = int(frame.info.get("duration", 0)) or _FRAME_MS
-                yield _to_tensor(key, path, convert(to_picture(frame), "RGB"), size), shown
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise UserError(f"{key}={path} cannot be read: {error}") from error
+        for frame, shown in decoder.read_frames(read_file(path, limits), limits):
+            with explained():
+                picture = convert(frame, "RGB")
+            yield _to_tensor(key, path, picture, size), shown or _FRAME_MS
+    except Unreadable as error:
+        advice = hint(path.name)
+        more = f" ({advice})" if advice else ""
+        raise UserError(f"{key}={path} cannot be read: {error}{more}") from error
 
 
 def _to_tensor(key: str, path: Path, picture: Image.Image, size: float | None) -> Tensor:

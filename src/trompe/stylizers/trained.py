@@ -34,6 +34,7 @@ class Trained:
             memory suffices, else in the largest tiles that fit.
         memory_gib: memory that a picture may take; None: half of what is free.
         options: of the run's model, such as ``direction``; None leaves one out.
+        trust: whether the run may name code of its own.
 
     Raises:
         UserError: if the run has no such checkpoint or makes no pictures from pictures, or a value
@@ -47,12 +48,13 @@ class Trained:
         tile: int | None,
         memory_gib: float | None,
         options: Mapping[str, Any] | None = None,
+        trust: bool = False,
     ) -> None:
         if run is None:
             raise UserError("run= is missing: name the folder of a style-transfer run")
         folder = open_run(run)
         loaded, which = find_checkpoint(folder, checkpoint)
-        method = load_method(folder, loaded)
+        method = load_method(folder, loaded, trust)
         require(method, "stylize", folder.path)
         assert isinstance(method, FromPictures)
         self.options = check_options(options or {}, method, folder.path)

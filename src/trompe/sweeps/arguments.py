@@ -6,7 +6,9 @@ from pathlib import Path
 import yaml
 from hydra._internal.utils import get_args_parser
 
-from trompe.command import config_dir
+from trompe.command import config_dir, split_words
+from trompe.paths import expand
+from trompe.words import as_override
 
 
 def split_arguments(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
@@ -14,21 +16,14 @@ def split_arguments(arguments: list[str]) -> tuple[list[str], list[str], list[st
 
     An override belongs to the sweep if its first key is one of sweep.yaml's. ``paths`` is in both.
     """
-    parsed = get_args_parser().parse_args(arguments)
-    overrides: list[str] = parsed.overrides
+    flags, words = split_words(arguments)
+    overrides = [as_override(word) for word in words]
     keys = sweep_keys()
     own = [o for o in overrides if first_key(o) in {*keys, "paths", "hydra"}]
     experiment = [o for o in overrides if first_key(o) not in {*keys, "hydra"}]
-    remaining = list(overrides)
-    flags = []
-    for argument in arguments:
-        if argument in remaining:
-            remaining.remove(argument)
-        else:
-            flags.append(argument)
     passed = []
-    if parsed.config_dir:
-        passed = ["--config-dir", str(Path(parsed.config_dir).absolute())]
+    if folder := get_args_parser().parse_args(flags).config_dir:
+        passed = ["--config-dir", str(expand(folder, "--config-dir").absolute())]
     return [*flags, *own], passed, experiment
 
 

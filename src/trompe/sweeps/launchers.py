@@ -1,18 +1,17 @@
 """Where the process of a trial runs: on this machine, or as a job of a cluster."""
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from trompe.engine.parent import alone, die_with_parent
 from trompe.errors import UserError
-
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+from trompe.paths import expand
+from trompe.search_path import command as trompe_command
+from trompe.sweeps.cluster_jobs import ClusterJob, SlurmQueue, Task
 
 
 class Job(Protocol):
@@ -58,7 +57,7 @@ class Local:
         devices: Sequence[int | str] = (),
         threads: int | str = "auto",
     ) -> None:
-        self.command = list(command) or [sys.executable, "-m", "trompe", "train"]
+        self.command = list(command) or trompe_command("train")
         self.devices = [str(device) for device in devices]
         self.threads = threads
 
@@ -78,9 +77,9 @@ class Local:
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,
-                    env={**os.environ, **self._environment(slot, jobs)},
+                    env={**alone(os.environ), **self._environment(slot, jobs)},
                     start_new_session=True,  # Ctrl-C is for the sweep, which stops its trials
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=die_with_parent,
                 )
             )
 
@@ -93,12 +92,6 @@ class Local:
         elif jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
             found["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // jobs))
         return found
-
-
-def _die_with_parent() -> None:
-    """A trial whose sweep is gone would keep training with nobody to record it."""
-    if hasattr(_LIBC, "prctl"):  # Linux
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _LocalJob:
@@ -125,48 +118,33 @@ class Submitit:
         folder: for submitit's files, on a disk that the jobs share.
         cluster: ``slurm``, or ``local`` for processes of this machine.
         parameters: of the executor's `update_parameters` (``timeout_min``, ``gpus_per_node``,
-            ``cpus_per_task``, ``slurm_partition``, ...).
+            ``cpus_per_task``, ``slurm_partition``, ...). With several tasks (``nodes``,
+            ``tasks_per_node``) they are the processes of one trial, as the trainer has to say.
     """
 
     def __init__(self, folder: str, cluster: str, parameters: Mapping[str, Any]) -> None:
         from submitit import AutoExecutor
 
         try:
-            self._executor = AutoExecutor(folder=Path(folder).absolute(), cluster=cluster)
+            place = expand(folder, "launcher.folder").absolute()
+            self._executor = AutoExecutor(folder=place, cluster=cluster)
             self._executor.update_parameters(name="trompe", **parameters)
         except (RuntimeError, NameError, ValueError) as error:
             raise UserError(f"launcher: {error}") from error
+        self._queue = SlurmQueue() if self._executor.cluster == "slurm" else None
 
     def start(self, arguments: Sequence[str], output: Path, slot: int, jobs: int) -> Job:
-        """Submit a trial; arguments as of `Local.start`."""
-        command = [sys.executable, "-m", "trompe", "train", *arguments]
-        job = self._executor.submit(run_command, command, str(Path.cwd()), str(output))
-        return _SubmititJob(job)
+        """Submit a trial; arguments as of `Local.start`.
 
+        Raises:
+            UserError: if the cluster refuses it.
+        """
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-def run_command(command: Sequence[str], directory: str, output: str) -> int:
-    """Within the job: run the trial, pass signals on to it, return its exit code."""
-    folder = Path(output)
-    with (folder / "stdout.log").open("ab") as out, (folder / "stderr.log").open("ab") as err:
-        process = subprocess.Popen(command, cwd=directory, stdout=out, stderr=err)
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: process.send_signal(signal.SIGTERM))
-    return process.wait()
-
-
-class _SubmititJob:
-    def __init__(self, job: Any) -> None:
-        self._job = job
-
-    def poll(self) -> int | None:
-        if not self._job.done():
-            return None
-        error = self._job.exception()
-        # A job that ended without a result was canceled, timed out or lost its node.
-        return -signal.SIGKILL if error is not None else self._job.result()
-
-    def stop(self) -> None:
-        self._job.cancel()
-
-    def kill(self) -> None:
-        self._job.cancel()
+        command = trompe_command("train", *arguments)
+        try:
+            job = self._executor.submit(Task(command, str(Path.cwd()), str(output)))
+        except (FailedJobError, FailedSubmissionError, OSError) as error:
+            lines = str(error).strip().splitlines()
+            raise UserError(f"launcher: the job was not taken: {lines[-1]}") from error
+        return ClusterJob(job, self._queue)

@@ -89,6 +89,8 @@ def _tracked(configs: Sequence[dict[str, Any]]) -> dict[str, str]:
     for text in dict.fromkeys(json.dumps(config["metrics"]) for config in configs):
         better: dict[str, str] = {}
         for metric in instantiate(json.loads(text) or {}, _convert_="all").values():
+            if metric is None:  # left out
+                continue
             better |= metric.directions()
         found = better if found is None else {k: v for k, v in found.items() if k in better}
     return found or {}
@@ -96,7 +98,7 @@ def _tracked(configs: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 def _is_ours(config: dict[str, Any]) -> bool:
     """Whether all that records values comes with trompe, so that their names are known."""
-    parts = [config["model"], *(config["callbacks"] or {}).values()]
+    parts = [config["model"], *(config.get("callbacks") or {}).values()]
     return all(str(part.get("_target_", "")).startswith("trompe.") for part in parts)
 
 

@@ -38,6 +38,7 @@ class Settings:
         retries: how often a trial that failed is started again, from its checkpoint.
         poll_seconds: time between two checks of the trials.
         common: arguments of every trial, before its overrides.
+        trust: whether the trials' runs may name code of their own, as this session's do.
     """
 
     sweep_id: str
@@ -47,6 +48,7 @@ class Settings:
     retries: int
     poll_seconds: float
     common: list[str]
+    trust: bool
 
 
 class Queue:

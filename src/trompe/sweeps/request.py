@@ -7,24 +7,26 @@ from pathlib import Path
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 
 from trompe.errors import UserError, check_count, check_positive
-from trompe.runs.run_folder import quoted
+from trompe.parts import make
+from trompe.paths import expand
 from trompe.sweeps.arguments import first_key
 from trompe.sweeps.objective import choose_objective
+from trompe.sweeps.recorded_sweep import compose_recorded
 from trompe.sweeps.samplers import Automatic, Grid
 from trompe.sweeps.space import Space, parse_space
 from trompe.sweeps.sweep_folder import SweepFolder, new_sweep_path
 from trompe.sweeps.trial import Objective
+from trompe.training.config import SESSION_KEYS, resolve_config
+from trompe.words import quoted
 
 _FREE_KEYS = {
     "repeats",
-    "resume",
     "n_trials",
     "jobs",
     "retries",
@@ -61,7 +63,7 @@ def new_request(cfg: DictConfig, flags: list[str], experiment: list[str]) -> Req
     """A new sweep, with everything checked that can be before there is a folder."""
     experiment = _with_store(cfg, experiment)
     space = parse_space([*cfg.space, *experiment])
-    _check_settings(cfg)
+    check_settings(cfg)
     _check_space(space)
     objective = choose_objective(cfg, space)
     _, pruner = make_sampler(cfg, space, 0)
@@ -72,13 +74,14 @@ def new_request(cfg: DictConfig, flags: list[str], experiment: list[str]) -> Req
     return Request(cfg, flags, experiment, space, objective, folder, study)
 
 
-def reopen(cfg: DictConfig, experiment: list[str]) -> Request:
+def reopen(cfg: DictConfig, flags: list[str], experiment: list[str]) -> Request:
     """The sweep in a folder, with new values of what may change."""
-    folder = SweepFolder(Path(cfg.resume).expanduser())
+    folder = SweepFolder(expand(cfg.resume, "resume"))
     if not folder.path.is_dir():
         raise UserError(f"there is no sweep folder at {cfg.resume}")
     description = folder.read_description()
-    new = [o for o in HydraConfig.get().overrides.task if first_key(o) != "resume"]
+    task = HydraConfig.get().overrides.task
+    new = [o for o in task if first_key(o) not in ("resume", "trust")]
     refused = [o for o in new if first_key(o) not in _FREE_KEYS]
     refused += [o for o in experiment if first_key(o) != "paths"]
     if refused:
@@ -88,8 +91,8 @@ def reopen(cfg: DictConfig, experiment: list[str]) -> Request:
         )
     if Path(description["cwd"]).is_dir():
         os.chdir(description["cwd"])
-    config = compose("sweep", [*description["overrides"], *new])
-    _check_settings(config)
+    config = compose_recorded(folder.path, description, new, cfg, flags)
+    check_settings(config)
     experiment = description["experiment"]
     space = parse_space([*config.space, *experiment])
     objective = Objective(description["objective"], description["direction"], config.value)
@@ -101,18 +104,23 @@ def _with_store(cfg: DictConfig, experiment: list[str]) -> list[str]:
     """The trials' overrides with one dashboard for all; their folders are set one by one."""
     kept = [o for o in experiment if not o.startswith("paths.output_dir")]
     if not any(o.startswith("paths.store") for o in experiment):
-        kept.append(f"paths.store={quoted(str(Path(cfg.paths.store).absolute()))}")
+        store = expand(cfg.paths.store, "paths.store").absolute()
+        kept.append(f"paths.store={quoted(str(store))}")
     return kept
 
 
-def _check_settings(cfg: DictConfig) -> None:
+def check_settings(cfg: DictConfig) -> None:
+    """Refuse values that no sweep can work with.
+
+    Raises:
+        UserError: naming the key.
+    """
     if cfg.n_trials != "auto":
         check_count("n_trials", cfg.n_trials)
     check_count("jobs", cfg.jobs)
     check_count("retries", cfg.retries, 0)
+    check_count("sampler_seed", cfg.sampler_seed, 0)
     check_positive("poll_seconds", cfg.poll_seconds)
-    if not isinstance(cfg.repeats, bool):
-        raise UserError(f"repeats={cfg.repeats} is neither true nor false")
 
 
 def _check_space(space: Space) -> None:
@@ -121,11 +129,12 @@ def _check_space(space: Space) -> None:
     Raises:
         UserError: naming the overrides that do not compose.
     """
-    if any(first_key(override) in ("run", "resume", "fresh") for override in space.fixed):
+    if any(first_key(override) in SESSION_KEYS for override in space.fixed):
         raise UserError("a trial is a new run: leave run= out of a sweep")
     for overrides in space.examples():
         try:
-            missing = OmegaConf.missing_keys(compose("train", overrides))
+            composed = compose("train", overrides)
+            missing = OmegaConf.missing_keys(composed)
         except (HydraException, OmegaConfBaseException) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(
@@ -135,6 +144,7 @@ def _check_space(space: Space) -> None:
             raise UserError(
                 f"trials need a value: add {' '.join(f'{x}=...' for x in sorted(missing))}"
             )
+        resolve_config(composed)
 
 
 def make_sampler(cfg: DictConfig, space: Space, session: int) -> tuple[BaseSampler, BasePruner]:
@@ -145,7 +155,7 @@ def make_sampler(cfg: DictConfig, space: Space, session: int) -> tuple[BaseSampl
     """
     seeded = OmegaConf.merge(cfg, {"worker_seed": cfg.sampler_seed + 1000003 * session})
     assert isinstance(seeded, DictConfig)
-    sampler, pruner = instantiate(seeded.sampler), instantiate(seeded.pruner)
+    sampler, pruner = make(seeded.sampler, "sampler"), make(seeded.pruner, "pruner")
     if isinstance(sampler, Automatic):
         sampler = sampler.choose(space, None if cfg.n_trials == "auto" else cfg.n_trials)
     if isinstance(sampler, Grid):

@@ -52,7 +52,15 @@ class Space:
         return math.prod(known) if len(known) == len(counts) else None
 
     def overrides(self, parameters: Mapping[str, Any]) -> list[str]:
-        """The overrides of the trial with these parameters."""
+        """The overrides of the trial with these parameters.
+
+        Raises:
+            UserError: for parameters that are not of this space: a study is read from a file or a
+                database, and what its trials are started with must come from the sweep itself.
+        """
+        for key, value in parameters.items():
+            if not _is_of(self.dimensions.get(key), value):
+                raise UserError(f"the study has a trial with {key}={value}, not of this sweep")
         return [*self.fixed, *(f"{key}={value}" for key, value in parameters.items())]
 
     def examples(self) -> list[list[str]]:
@@ -167,6 +175,12 @@ def _range(sweep: RangeSweep) -> BaseDistribution:
     if all(isinstance(value, int) for value in (start, stop, step)):
         return IntDistribution(int(start), int(last), step=int(step))
     return FloatDistribution(float(start), float(last), step=float(step))
+
+
+def _is_of(distribution: BaseDistribution | None, value: Any) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    return distribution is not None and isinstance(value, int | float)
 
 
 def _ends(distribution: BaseDistribution) -> list[Any]:

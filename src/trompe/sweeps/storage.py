@@ -1,6 +1,7 @@
 """Where studies are kept, and the lock that all workers of a study share, wherever they run."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,13 @@ from sqlalchemy.pool import NullPool
 from trompe.errors import UserError
 from trompe.extras import need
 from trompe.locks import Lock
+from trompe.masking import real_storage
 
-# In the sweep's own folder, with its lock.
-_FILES = {"sqlite": "study.db", "journal": "study.log"}
+# Storages that are files of the sweep's folder; all others are URLs of databases.
+OWN_FILES = {"sqlite": "study.db", "journal": "study.log"}
 _FILE_LOCK = ".claim.lock"
+# What Optuna raises for a journal that is none.
+_DAMAGED = (AssertionError, AttributeError, LookupError, TypeError)
 _WAIT_SECONDS = 60  # of a sqlite database for another that writes
 
 
@@ -37,10 +41,10 @@ class StudyStorage:
     """
 
     def __init__(self, kind: str, folder: Path) -> None:
-        self.is_private = kind in _FILES
+        self.is_private = kind in OWN_FILES
         self._kind = kind
         self._folder = folder
-        self._url = None if self.is_private else _parse(kind)
+        self._url = None if self.is_private else _parse(real_storage(kind, os.environ))
         self._engine: Engine | None = None
         self._database: RDBStorage | None = None
         self._study: BaseStorage | None = None
@@ -48,7 +52,7 @@ class StudyStorage:
     def __str__(self) -> str:
         """Where it is, without a password."""
         if self._url is None:
-            return str(self._folder / _FILES[self._kind])
+            return str(self._folder / OWN_FILES[self._kind])
         return self._url.render_as_string(hide_password=True)
 
     @property
@@ -61,16 +65,16 @@ class StudyStorage:
         if self._study is None:
             try:
                 self._study = get_storage(self._open())
-            except (SQLAlchemyError, StorageInternalError, OSError, ValueError) as error:
-                reason = str(error).strip().splitlines()[0]
+            except (*_DAMAGED, SQLAlchemyError, StorageInternalError, OSError, ValueError) as error:
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise UserError(f"cannot open the study's storage {self}: {reason}") from error
         return self._study
 
     def _open(self) -> BaseStorage:
         if self._kind == "journal":
-            return JournalStorage(JournalFileBackend(str(self._folder / _FILES["journal"])))
+            return JournalStorage(JournalFileBackend(str(self._folder / OWN_FILES["journal"])))
         if self._url is None:
-            url = f"sqlite:///{self._folder / _FILES['sqlite']}"
+            url = f"sqlite:///{self._folder / OWN_FILES['sqlite']}"
         else:
             url = self._url.render_as_string(hide_password=False)
         if self._url is None or self._dialect == "sqlite":

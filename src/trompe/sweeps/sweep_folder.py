@@ -1,6 +1,7 @@
 """The folder of a sweep: the request, the study, the trials and a table of them."""
 
 import csv
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -8,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import yaml
 from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState
 
 from trompe.errors import UserError
 from trompe.files import CannotWrite, whole_file, whole_folder
 from trompe.locks import Lock
+from trompe.paths import expand
 from trompe.runs.identity import settled
 from trompe.runs.index import find_runs
-from trompe.runs.run_folder import RunFolder
+from trompe.runs.reading import read_yaml, require
+from trompe.runs.run_folder import RunFolder, write_yaml
+from trompe.runs.shape import SWEEP
 from trompe.sweeps import study as attributes
 from trompe.sweeps.space import same_value
 from trompe.sweeps.storage import StudyStorage
@@ -60,7 +63,7 @@ class SweepFolder:
         try:
             with whole_folder(self.path) as started:
                 (started / "trials").mkdir()
-                _write_description(started, description)
+                write_yaml(started / "sweep.yaml", dict(description))
                 fill(started)
         except CannotWrite as error:
             raise UserError(f"cannot make the sweep folder {self.path}: {error.reason}") from error
@@ -69,12 +72,13 @@ class SweepFolder:
         """What `create` was given, or `settle` has changed.
 
         Raises:
-            UserError: if this is not the folder of a sweep.
+            UserError: if this is not the folder of a sweep, or it cannot be read.
         """
         file = self.path / "sweep.yaml"
-        if not file.is_file():
+        if not os.path.lexists(file):
             raise UserError(f"{self.path} is not the folder of a sweep: it has no sweep.yaml")
-        stored: dict[str, Any] = yaml.safe_load(file.read_text())
+        stored: dict[str, Any] = read_yaml(file, SWEEP)
+        require(file, stored, SWEEP)
         return stored
 
     def settle(self) -> str:
@@ -82,7 +86,7 @@ class SweepFolder:
         description = self.read_description()
         identity = settled(self.path, description, _id_at)
         if any(description.get(key) != value for key, value in identity.items()):
-            _write_description(self.path, {**description, **identity})
+            write_yaml(self.path / "sweep.yaml", {**description, **identity})
         return identity["id"]
 
     def open_storage(self, storage: str) -> StudyStorage:
@@ -180,11 +184,6 @@ class SweepFolder:
         return run if other == str(self.path) else str(Path(other, run))
 
 
-def _write_description(folder: Path, description: Mapping[str, Any]) -> None:
-    with whole_file(folder / "sweep.yaml") as file:
-        yaml.safe_dump(dict(description), file, sort_keys=False)
-
-
 def _id_at(path: Path) -> str | None:
     try:
         found: str | None = SweepFolder(path).read_description().get("id")
@@ -210,4 +209,5 @@ def state_name(trial: FrozenTrial) -> str:
 def new_sweep_path(output_dir: str) -> Path:
     """``<output_dir>/sweeps/<date>_<time>_<id>`` for a sweep that starts now."""
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    return Path(output_dir).expanduser().absolute() / "sweeps" / f"{now}_{secrets.token_hex(3)}"
+    place = expand(output_dir, "paths.output_dir").absolute()
+    return place / "sweeps" / f"{now}_{secrets.token_hex(3)}"

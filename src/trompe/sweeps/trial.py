@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from trompe.runs.reading import Unreadable
+from trompe.runs.records import Follower
 from trompe.runs.run_folder import RunFolder
 from trompe.sweeps.launchers import Job
 
@@ -67,21 +69,21 @@ class Active:
     pruned: bool = False
     run: RunFolder | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
+    damage: str = ""
     started: float = field(default_factory=time.monotonic)
-    _stamp: tuple[int, int] = (0, 0)
+    _follower: Follower | None = None
     _deadline: float | None = None
 
     def read(self) -> None:
-        """Take over what the run has written since the last time."""
+        """Take over what the run has written since the last time; `damage` says why it cannot."""
         assert self.run is not None
+        if self._follower is None:
+            self._follower = Follower(self.run.metrics_file)
         try:
-            stat = (self.run.path / "metrics.jsonl").stat()
-        except OSError:
-            return
-        stamp = (stat.st_mtime_ns, stat.st_size)
-        if stamp != self._stamp:
-            self._stamp = stamp
-            self.records = self.run.read_metrics()
+            self._follower.read()
+        except Unreadable as error:
+            self.damage = str(error)
+        self.records = self._follower.records
 
     @property
     def kimg(self) -> float:

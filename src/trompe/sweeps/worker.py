@@ -8,7 +8,6 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from trompe.runs.run_folder import quoted
 from trompe.sweeps.launchers import Ended, Job, Local, Submitit
 from trompe.sweeps.queue import Queue, Settings
 from trompe.sweeps.space import Space
@@ -16,6 +15,7 @@ from trompe.sweeps.storage import StudyStorage
 from trompe.sweeps.study import ERROR, RUN
 from trompe.sweeps.sweep_folder import SweepFolder
 from trompe.sweeps.trial import Active, Objective
+from trompe.words import quoted
 
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
@@ -84,16 +84,16 @@ class Worker:
             self._start(trial, slot)
 
     def _start(self, trial: FrozenTrial, slot: int, attempts: int = 1) -> None:
-        """Start a trial's process: a new run, or the one it has, from its checkpoint."""
+        """Start a trial's process: a new run, or the one it has, from its last checkpoint."""
         number = trial.number
         folder = self.folder.trial(number)
         folder.mkdir(parents=True, exist_ok=True)
         run = self.folder.check_trial(trial)
-        if run is not None and run.last_checkpoint.is_file():
+        if run is not None:
             arguments = [f"run={quoted(str(run.path))}"]
+            arguments += ["trust=true"] if self.settings.trust else []
             self._say(f"trial {number} resumes: {run.path}")
         else:
-            run = None
             arguments = [
                 *self.space.overrides(trial.params),
                 f"paths.output_dir={quoted(str(folder))}",
@@ -112,19 +112,15 @@ class Worker:
     def _advance(self, active: Active) -> None:
         """Report what is new, prune, and retire a trial that has ended."""
         code = active.job.poll()  # before reading, so that nothing is written after the last look
-        if active.run is None:
-            active.run = self.folder.run_of(active.number)
-            if active.run is not None:
-                self._attribute(active.number, RUN, self.folder.relative(active.run))
-        if active.run is not None:
-            active.read()
-            self._report(active)
+        self._follow(active)
         if code is None:
-            if active.pruned:
+            if active.pruned or active.damage:
                 active.stop()
             return
         del self.active[active.number]
-        if active.pruned:
+        if active.damage:
+            self._fail(active, active.damage)
+        elif active.pruned:
             self._finish(active, TrialState.PRUNED, "pruned")
         elif code < 0 or code in _INTERRUPTED:
             self.queue.left.add(active.number)
@@ -137,6 +133,16 @@ class Worker:
             self._start(self._frozen(active.number), active.slot, active.attempts + 1)
         else:
             self._fail(active, active.error())
+
+    def _follow(self, active: Active) -> None:
+        """Find the trial's run, and read what is new in it."""
+        if active.run is None:
+            active.run = self.folder.run_of(active.number)
+            if active.run is not None:
+                self._attribute(active.number, RUN, self.folder.relative(active.run))
+        if active.run is not None:
+            active.read()
+            self._report(active)
 
     def _report(self, active: Active) -> None:
         """Give Optuna the values of new ticks, and ask it whether to continue."""

@@ -1,12 +1,15 @@
 """The compare task: runs in, one page out."""
 
+import os
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from trompe.errors import UserError
+from trompe.paths import expand
 from trompe.report.collect import read_entries
 from trompe.report.page import write_page
+from trompe.sweeps.storage import OWN_FILES
 from trompe.sweeps.sweep_folder import SweepFolder
 
 
@@ -20,14 +23,19 @@ def compare(cfg: DictConfig) -> Path:
     if not folders:
         raise UserError("give the folders of runs, or of a sweep: trompe compare FOLDER ...")
     entries = read_entries(folders)
-    sweep = SweepFolder(Path(folders[0]).expanduser())
+    sweep = SweepFolder(expand(folders[0], "runs"))
     study = None
-    if len(folders) == 1 and (sweep.path / "sweep.yaml").is_file():
-        study = sweep.load_study()
-    parent = sweep.path if study is not None else Path(cfg.paths.output_dir).expanduser()
-    target = Path(cfg.out).expanduser() if cfg.out else parent / "compare.html"
+    if len(folders) == 1 and os.path.lexists(sweep.path / "sweep.yaml"):
+        if cfg.trust is True or sweep.read_description().get("storage") in OWN_FILES:
+            study = sweep.load_study()
+        else:
+            print(f"the study of {sweep.path} is in a database: set trust=true to show it as well")
+    parent = sweep.path if study is not None else expand(cfg.paths.output_dir, "paths.output_dir")
+    target = expand(cfg.out, "out") if cfg.out else parent / "compare.html"
     title = cfg.title or ", ".join(Path(folder).name for folder in folders[:4])
     write_page(target.absolute(), entries, study, title)
     size = target.stat().st_size / 1e6
-    print(f"{len(entries)} runs: {target.absolute()} ({size:.1f} MB)")
+    bad = sum(entry.problem is not None for entry in entries)
+    runs = f"{len(entries)} runs" + (f" ({bad} unreadable)" if bad else "")
+    print(f"{runs}: {target.absolute()} ({size:.1f} MB)")
     return target

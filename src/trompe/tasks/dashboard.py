@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from trompe.errors import UserError
 from trompe.extras import require
+from trompe.paths import expand
 
 
 def show(cfg: DictConfig) -> None:
@@ -18,7 +19,7 @@ def show(cfg: DictConfig) -> None:
         UserError: if Trackio is not installed, or nothing was recorded in the store.
     """
     require("trackio", "dashboard")
-    store = Path(cfg.paths.store).expanduser().absolute()
+    store = expand(cfg.paths.store, "paths.store").absolute()
     if not list(store.glob("*.db")):
         raise UserError(
             f"there are no runs in {store}: train with logger=[local], or set paths.store"
@@ -28,6 +29,6 @@ def show(cfg: DictConfig) -> None:
     if trackio is None:
         raise UserError("the command `trackio` is missing: reinstall the package trackio")
     os.environ["TRACKIO_DIR"] = str(store)
-    arguments = ["show", "--project", cfg.project, "--host", cfg.host]
+    arguments = ["show", "--project", str(cfg.project), "--host", str(cfg.host)]
     sys.stdout.flush()
     os.execv(trackio, ["trackio", *arguments])

@@ -2,20 +2,15 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from trompe.command import config_dir
-from trompe.data.image_data import ImageData
-from trompe.data.picture_folder import FolderSource
 from trompe.errors import UserError
 from trompe.files import CannotWrite
 from trompe.methods.capabilities import Images
@@ -24,8 +19,11 @@ from trompe.metrics.comparison import Comparison
 from trompe.metrics.evaluation import BLOCK, check_measurable
 from trompe.metrics.evaluation import evaluate as evaluate_method
 from trompe.metrics.score import Score
-from trompe.runs.older import upgrade_config
+from trompe.parts import make
+from trompe.paths import expand
 from trompe.runs.run_folder import open_run, utc_now, write_json
+from trompe.tasks.image_sets import open_images, preparation
+from trompe.trust import open_config
 
 # Half of a normal distribution's central 95 %, in standard errors.
 _HALF_INTERVAL = 1.96
@@ -37,13 +35,15 @@ def evaluate(cfg: DictConfig) -> Path:
     """Print what `evaluate.yaml` asks for and write it as a card; returns the card's file.
 
     Raises:
-        UserError: if a run, checkpoint or set of images is missing, sets do not match, or there
-            are too few images for a measure.
+        UserError: if a run, checkpoint or set of images is missing, pictures cannot be read, or
+            nothing can be measured.
     """
     if (cfg.run is None) == (cfg.generated is None and cfg.reference is None):
         raise UserError("give either run=FOLDER, or generated=IMAGES and reference=IMAGES")
     if not cfg.metrics:
         raise UserError("metrics=[] measures nothing: name some, e.g. metrics=[efflite0]")
+    if cfg.run is not None and cfg.resolution is not None:
+        raise UserError("resolution= is for two sets of images: leave it out with run=")
     if cfg.run is not None:
         return _evaluate_run(cfg)
     if cfg.generated is None or cfg.reference is None:
@@ -55,15 +55,16 @@ def _evaluate_run(cfg: DictConfig) -> Path:
     run = open_run(cfg.run)
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
     out = card_file(cfg.out) if cfg.out else None
+    config = open_config(run, cfg.trust, "data", "model")
     run.enter_directory()
-    data = instantiate(upgrade_config(run.read_config())["data"], _convert_="all")
+    data = instantiate(config["data"], _convert_="all")
     data.setup()
     run.check_data(data.fingerprint)
-    method = load_method(run, checkpoint)
-    metrics = instantiate(cfg.metrics, _convert_="all")
+    method = load_method(run, checkpoint, cfg.trust)
+    metrics = make(cfg.metrics, "metrics")
     check_measurable(method, metrics)
     for metric in metrics.values():
-        metric.with_errors = True
+        metric.with_errors, metric.is_strict = True, False
         metric.to(method.device).prepare(data)
     scores = evaluate_method(method, metrics, data)
     kimg = checkpoint["clock"]["images"] / 1000
@@ -76,90 +77,37 @@ def _evaluate_run(cfg: DictConfig) -> Path:
 
 def _evaluate_images(cfg: DictConfig) -> Path:
     out = card_file(cfg.out or "metric_card.json")
-    generated = open_images("generated", cfg.generated, {})
-    reference = open_images(
-        "reference", cfg.reference, {"resolution": generated.decoding.resolution}
-    )
-    sizes = [(d.decoding.resolution, d.decoding.channels) for d in (generated, reference)]
-    if sizes[0] != sizes[1]:
-        raise UserError(
-            "generated= and reference= do not match: {}x{} px with {} channel(s) and "
-            "{}x{} px with {}; convert one to match the other".format(
-                *(s for side, channels in sizes for s in (side, side, channels))
-            )
-        )
-    count = generated.split_size("train")
+    generated = open_images("generated", cfg.generated, cfg)
+    reference = open_images("reference", cfg.reference, cfg, generated.side)
+    count = generated.data.split_size("train")
     metrics = {
-        name: instantiate(entry, n_images=count, _convert_="all")
+        name: make(entry, f"metrics.{name}", n_images=count)
         for name, entry in cfg.metrics.items()
+        if entry is not None
     }
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for metric in metrics.values():
-        metric.with_errors = True
-        metric.to(device).prepare(reference)
+        metric.with_errors, metric.is_strict = True, False
+        metric.to(device).prepare(reference.data)
     for numbers in tqdm(torch.arange(count).split(BLOCK), "images", unit_scale=BLOCK, **_BAR):
-        images = generated.gather("train", numbers).images.to(device)
+        images = generated.data.gather("train", numbers).images
+        images = images.to(device) if isinstance(images, torch.Tensor) else images
         for metric in metrics.values():
             metric.update(Images(images), numbers)
     scores = {n: s for metric in metrics.values() for n, s in metric.compute().items()}
-    subject = {"generated": str(cfg.generated), "data": generated.fingerprint}
+    subject = {"generated": str(cfg.generated), "data": generated.data.fingerprint}
+    card = make_card(subject, metrics, scores)
+    if how := preparation(generated, reference, cfg.resolution):
+        for protocol in card["protocols"].values():
+            protocol["pictures"] = how
     print(f"{cfg.generated} ({count} images) against {cfg.reference}")
-    return report(make_card(subject, metrics, scores), out)
+    return report(card, out)
 
 
 def card_file(out: str) -> Path:
     """The file that `out=` names, or the one to write in the folder that it names."""
-    path = Path(out).expanduser().absolute()
+    path = expand(out, "out").absolute()
     return path / "metric_card.json" if path.is_dir() else path
-
-
-def open_images(key: str, spec: str, options: Mapping[str, Any]) -> ImageData:
-    """All images of a folder, a zip archive, or a data set named in `conf/data`.
-
-    Args:
-        key: the config key, for messages.
-        spec: where the images are, or the data set's name.
-        options: of the data set, if it is a named one.
-
-    Raises:
-        UserError: if there is no such thing, or pictures differ in size or are not square.
-    """
-    if Path(spec).expanduser().exists():
-        chosen, options = "folder", {"path": spec, **_sizes(key, spec)}
-    elif (Path(config_dir()) / "data" / f"{spec}.yaml").is_file():
-        chosen = spec
-    else:
-        raise UserError(f"{key}={spec} is neither a folder, a zip archive nor a data set")
-    overrides = [f"data.{name}={json.dumps(value)}" for name, value in options.items()]
-    config = compose("train", [f"data={chosen}", "data.validation_fraction=0", *overrides])
-    data = instantiate(config.data, _convert_="all")
-    assert isinstance(data, ImageData)
-    data.setup()
-    return data
-
-
-def _sizes(key: str, spec: str) -> dict[str, int]:
-    """The one size of all pictures, and whether they are gray or in color."""
-    source = FolderSource(spec)
-    found: Counter[tuple[int, int]] = Counter()
-    modes = set()
-    for index in tqdm(range(len(source)), key, **_BAR):
-        try:
-            picture = source.read(index)
-        except OSError as error:
-            raise UserError(f"{key}={spec}: {source.name(index)} cannot be read: {error}") from None
-        found[picture.size] += 1
-        modes.add(picture.mode)
-    (width, height), _ = found.most_common(1)[0]
-    if len(found) > 1:
-        sizes = ", ".join(f"{n} of {w}x{h}" for (w, h), n in found.most_common(3))
-        raise UserError(
-            f"{key}={spec} has pictures of {len(found)} sizes ({sizes}): resize them to one"
-        )
-    if width != height:
-        raise UserError(f"{key}={spec} has pictures of {width}x{height} px: make them square")
-    gray = all(mode in ("1", "L", "I", "I;16", "F") for mode in modes)
-    return {"resolution": width, "channels": 1 if gray else 3}
 
 
 def make_card(
@@ -167,7 +115,17 @@ def make_card(
     metrics: Mapping[str, Comparison],
     scores: Mapping[str, Score],
 ) -> dict[str, Any]:
-    """Values with 95 % intervals, and everything that they depend on."""
+    """Values with 95 % intervals, and everything that they depend on.
+
+    Raises:
+        UserError: if there is no value.
+    """
+    undefined = {
+        name: why for metric in metrics.values() for name, why in metric.undefined_names().items()
+    }
+    if not scores:
+        reasons = "; ".join(f"{name}: {why}" for name, why in undefined.items())
+        raise UserError(f"nothing can be measured: {reasons}")
     protocols = {n: p for metric in metrics.values() for n, p in metric.protocols().items()}
     values: dict[str, dict[str, Any]] = {}
     for name, score in scores.items():
@@ -177,9 +135,6 @@ def make_card(
         values[name] = {"value": score.value, "standard_error": error, "interval_95": interval}
         if score.note:
             values[name]["note"] = score.note
-    undefined = {
-        name: why for metric in metrics.values() for name, why in metric.undefined_names().items()
-    }
     return {
         "subject": dict(subject),
         "values": values,

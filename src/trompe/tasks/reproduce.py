@@ -1,5 +1,7 @@
 """The reproduce task: the same run again, in a fresh process, compared tick by tick."""
 
+import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,7 +18,9 @@ from omegaconf import DictConfig
 import trompe
 from trompe.engine.checkpoint import load_checkpoint
 from trompe.engine.hardware import describe_hardware
-from trompe.errors import UserError, check_count
+from trompe.errors import UserError, check_count, check_number
+from trompe.files import told_as
+from trompe.paths import expand
 from trompe.runs.differences import (
     Difference,
     differing_facts,
@@ -24,11 +28,13 @@ from trompe.runs.differences import (
     first_difference,
 )
 from trompe.runs.index import find_runs
-from trompe.runs.older import upgrade_config
 from trompe.runs.provenance import describe_code, describe_packages
-from trompe.runs.run_folder import RunFolder, open_run, quoted, write_json
+from trompe.runs.run_folder import RunFolder, open_run, write_json
+from trompe.search_path import command as trompe_command
 from trompe.sweeps.launchers import Local
 from trompe.sweeps.trial import Active
+from trompe.trust import PARTS, open_config
+from trompe.words import quoted
 
 # The parts of a checkpoint that hold training state; the rest says where and when.
 _RESULTS = ("state_dict", "optimizer_states", "clock")
@@ -45,26 +51,28 @@ def reproduce(cfg: DictConfig) -> Path:
         check_count("ticks", cfg.ticks)
     if cfg.code not in ("current", "recorded"):
         raise UserError(f"code={cfg.code} is neither current nor recorded")
-    if not isinstance(cfg.tolerance, int | float) or cfg.tolerance < 0:
-        raise UserError(f"tolerance={cfg.tolerance} must be a number of at least 0")
+    check_number("tolerance", cfg.tolerance, 0)
     run = open_run(cfg.run)
     records = run.read_metrics()[: cfg.ticks]
     if not records:
         raise UserError(f"{run.path} has no recorded tick: there is nothing to compare with")
-    output = Path(cfg.paths.output_dir).expanduser().absolute() / "reproductions"
-    environment = differences_around(run, cfg.code)
+    output = expand(cfg.paths.output_dir, "paths.output_dir").absolute() / "reproductions"
+    config = open_config(run, cfg.trust, *PARTS)
+    if cfg.code == "recorded":
+        check_recorded(run, cfg.trust)
+    environment = differences_around(run, config, cfg.code)
     print(f"{run.path}: {len(records)} ticks to {records[-1]['kimg']:g} kimg")
     for line in environment or ["environment, code and data match the record"]:
         print(f"  {line}")
     with source_of(run, cfg.code) as command:
-        again, found = follow(run, records, command, output, float(cfg.tolerance))
+        trust = ["trust=true"] if cfg.trust is True else []
+        again, found = follow(run, records, [*command, *trust], output, float(cfg.tolerance))
     new_records = again.read_metrics() if again else []
     weights = None
     if found is None and len(new_records) >= len(records) and again and cfg.tolerance == 0:
         weights = compare_weights(run, again)
     verdict = _verdict(found, weights, len(records), len(new_records), cfg.tolerance)
     target = run.path / "reproductions" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}.json"
-    target.parent.mkdir(exist_ok=True)
     write_json(
         target,
         {
@@ -80,7 +88,7 @@ def reproduce(cfg: DictConfig) -> Path:
     )
     print(f"verdict: {verdict}\n  {target}")
     if found is not None or (weights is not None and weights != "bitwise equal"):
-        counts = {session.get("processes", 1) for session in run.read_facts()["sessions"]}
+        counts = {session.get("processes", 1) for session in run.fact("sessions")}
         told = f"{run.path} was not reproduced: {found or weights}"
         if len(counts) > 1:
             processes = " and ".join(map(str, sorted(counts)))
@@ -91,8 +99,13 @@ def reproduce(cfg: DictConfig) -> Path:
     return target
 
 
-def differences_around(run: RunFolder, code: str) -> list[str]:
+def differences_around(run: RunFolder, config: dict[str, Any], code: str) -> list[str]:
     """Lines that say where environment, code and data differ from the record.
+
+    Args:
+        run: the run.
+        config: its config, which may be built.
+        code: current or recorded.
 
     Raises:
         UserError: if the data cannot be read.
@@ -106,7 +119,7 @@ def differences_around(run: RunFolder, code: str) -> list[str]:
     if code == "current":
         lines += differing_facts(facts.get("code", {}), describe_code(), "code")
     run.enter_directory()
-    data = instantiate(upgrade_config(run.read_config())["data"], _convert_="all")
+    data = instantiate(config["data"], _convert_="all")
     data.prepare_data()
     data.setup("fit")
     before = facts.get("data_fingerprint")
@@ -122,26 +135,73 @@ def source_of(run: RunFolder, code: str) -> Iterator[list[str]]:
     Raises:
         UserError: if there is no such commit, or its uncommitted changes do not apply.
     """
-    command = [sys.executable, "-m", "trompe", "train"]
     if code == "current":
-        yield command
+        yield trompe_command("train")
         return
-    recorded = run.read_facts().get("code", {})
-    commit = recorded.get("commit")
-    root = Path(trompe.__file__).resolve().parents[2]
-    if not commit or not (root / ".git").exists():
-        raise UserError(
-            f"{run.path}: no commit is recorded, or this is not a checkout: use code=current"
-        )
+    recorded = run.read_facts()["code"]
+    root = _root()
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "trompe"
-        _git(root, "worktree", "add", "--detach", str(tree), commit)
+        _git(root, "worktree", "add", "--detach", str(tree), recorded["commit"])
         try:
             if recorded.get("dirty_diff"):
                 _git(tree, "apply", "-", text=recorded["dirty_diff"])
-            yield ["env", f"PYTHONPATH={tree / 'src'}", *command]
+            path = os.pathsep.join(filter(None, [f"{tree / 'src'}", os.environ.get("PYTHONPATH")]))
+            yield ["env", f"PYTHONPATH={path}", *trompe_command("train")]
         finally:
             _git(root, "worktree", "remove", "--force", str(tree))
+
+
+def check_recorded(run: RunFolder, trust: bool) -> None:
+    """Show the recorded changes, which are code to be run, and ask for consent.
+
+    Raises:
+        UserError: if there is no such commit here, the changes have masked secrets, or consent is
+            not given; without a terminal only ``trust=true`` gives it.
+    """
+    recorded = run.read_facts().get("code") or {}
+    commit, diff = recorded.get("commit"), recorded.get("dirty_diff")
+    if not commit or not (_root() / ".git").exists():
+        raise UserError(
+            f"{run.path}: no commit is recorded, or this is not a checkout: use code=current"
+        )
+    if not re.fullmatch("[0-9a-f]{40,64}", str(commit)) or not _has_commit(commit):
+        raise UserError(
+            f"{run.path} was trained on the commit {str(commit)[:12]!r}, which is not in "
+            f"{_root()}: fetch it, or use code=current"
+        )
+    if recorded.get("is_masked"):
+        raise UserError(
+            f"{run.path}: secrets in its recorded changes were masked, so these do not apply: use "
+            "code=current"
+        )
+    if not diff:
+        return
+    if "\nGIT binary patch" in diff:  # which git diff does not write of itself, and nobody can read
+        raise UserError(f"{run.path}: its recorded changes hold binary files: use code=current")
+    print(f"{run.path} was trained with these changes to {commit[:12]}:\n{_harmless(diff)}")
+    if trust is True:  # not the text of trust=no
+        return
+    if not sys.stdin.isatty():
+        raise UserError(
+            f"{run.path} runs the recorded changes shown above: set trust=true if you trust them"
+        )
+    if input("Apply and run them? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise UserError("the recorded changes were not applied, and nothing was run")
+
+
+def _root() -> Path:
+    return Path(trompe.__file__).resolve().parents[2]
+
+
+def _has_commit(commit: str) -> bool:
+    command = ["git", "-C", str(_root()), "cat-file", "-e", f"{commit}^{{commit}}"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def _harmless(text: str) -> str:
+    """A text whose control characters, which could hide parts of it, are visible."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _git(root: Path, *arguments: str, text: str | None = None) -> None:
@@ -166,7 +226,8 @@ def follow(
         UserError: with its last line, if the training fails.
     """
     place = output / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{run.path.name.rpartition('_')[2]}"
-    place.mkdir(parents=True)
+    with told_as(place):
+        place.mkdir(parents=True)
     threads = run.read_facts().get("hardware", {}).get("threads") or "auto"
     arguments = [
         *(f"run={quoted(str(run.path))}", "fresh=true", "logger=[]"),

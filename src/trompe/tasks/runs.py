@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ from omegaconf import DictConfig
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from trompe.errors import UserError
+from trompe.errors import UserError, check_count, show
+from trompe.paths import expand
 from trompe.report.collect import Entry, protocol_groups, read_entries
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -32,26 +34,32 @@ def list_runs(cfg: DictConfig, console: Console | None = None) -> list[Entry]:
         UserError: for a condition that cannot be read, a name that no run has, and for sorting by
             a metric that was measured by different protocols.
     """
-    folders = [folder for folder in cfg.folders if Path(folder).expanduser().is_dir()]
+    if cfg.limit is not None:
+        check_count("limit", cfg.limit)
+    if not isinstance(cfg.sort, str):
+        raise UserError(f"sort={show(cfg.sort)} must be the name of a metric or a config key")
+    folders = [folder for folder in cfg.folders if expand(folder, "folders").is_dir()]
     if not folders:
-        raise UserError(f"there is no folder {', '.join(cfg.folders)}")
-    entries = read_entries(folders)
+        raise UserError(f"there is no folder {', '.join(map(str, cfg.folders))}")
+    named = _named(cfg)
+    entries = read_entries(folders, [*named, *cfg.columns])
+    total = len(entries)
     for condition in cfg.where:
-        entries = [entry for entry in entries if _holds(entry, condition, entries)]
-    entries = _sorted(entries, cfg.sort)
-    shown = entries[-cfg.limit :] if cfg.limit and not cfg.sort.startswith("-") else entries
-    if cfg.limit and cfg.sort.startswith("-"):
-        shown = entries[: cfg.limit]
+        entries = _holding(entries, condition)
+    entries, count = _sorted(entries, cfg.sort)
+    shown = _limited(entries, count, cfg.limit, is_falling=cfg.sort.startswith("-"))
     names = list(dict.fromkeys(name for entry in entries for name in entry.metric_names()))
-    columns = list(dict.fromkeys([*names, *_named(cfg), *cfg.columns]))
+    columns = list(dict.fromkeys([*names, *named, *cfg.columns]))
     # As wide as needed: nobody can copy a path that is folded.
     (console or Console(width=1000)).print(_table(shown, columns))
     if len(shown) < len(entries):
         print(f"{len(shown)} of {len(entries)} runs: limit=null shows all")
+    if unreadable := sum(entry.problem is not None for entry in entries):
+        print(f"{unreadable} of {total} runs cannot be read: where=status==unreadable shows them")
     for name in names:
         groups, fields = protocol_groups(entries, name)
         if len(groups) > 1:
-            print(f"{name}: {len(groups)} protocols, which differ in {', '.join(fields)}")
+            print(f"{as_cell(name)}: {len(groups)} protocols, which differ in {', '.join(fields)}")
     return shown
 
 
@@ -65,12 +73,14 @@ def _table(entries: Sequence[Entry], columns: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for title in (*_ALWAYS, *columns, "run"):
         right = title in ("kimg", "minutes") or title in columns
-        table.add_column(title, justify="right" if right else "left", no_wrap=True)
+        table.add_column(Text(as_cell(title)), justify="right" if right else "left", no_wrap=True)
     for entry in entries:
         path = entry.run.path
         short = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
         cells = [value_of(entry, name) for name in (*_ALWAYS, *columns)]
-        table.add_row(*(_show(cell) for cell in cells), str(short))
+        if entry.problem is not None:
+            cells[0] = f"{entry.status}: {entry.problem}"
+        table.add_row(*(Text(as_cell(cell)) for cell in (*cells, short)))
     return table
 
 
@@ -82,19 +92,29 @@ def value_of(entry: Entry, name: str) -> Any:
     return entry.config.get(name) if found is None else found
 
 
-def _holds(entry: Entry, condition: str, entries: Sequence[Entry]) -> bool:
+def _holding(entries: list[Entry], condition: str) -> list[Entry]:
     name, compare, text = _split(condition)
-    if all(value_of(other, name) is None for other in entries):
+    values = [value_of(entry, name) for entry in entries]
+    if _is_unknown(entries, values):
         raise UserError(f"where={condition}: no run has a {name}")
-    value = value_of(entry, name)
-    if value is None:
-        return False
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return compare(value, float(text))
-        except ValueError as error:
-            raise UserError(f"where={condition}: {name} is a number, {text!r} is not") from error
-    return compare(str(value).lower(), text.lower())
+
+    def holds(value: Any) -> bool:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            try:
+                return compare(value, float(text))
+            except ValueError as error:
+                raise UserError(
+                    f"where={condition}: {name} is a number, {text!r} is not"
+                ) from error
+        return value is not None and compare(str(value).lower(), text.lower())
+
+    return [entry for entry, value in zip(entries, values, strict=True) if holds(value)]
+
+
+def _is_unknown(entries: Sequence[Entry], values: Iterable[Any]) -> bool:
+    """Whether none has a value, though some could."""
+    can_have = any(entry.problem is None for entry in entries)
+    return can_have and all(value is None for value in values)
 
 
 def _split(condition: str) -> tuple[str, Callable[[Any, Any], bool], str]:
@@ -106,10 +126,11 @@ def _split(condition: str) -> tuple[str, Callable[[Any, Any], bool], str]:
     return match[1].strip(), _OPERATORS[match[2]], match[3].strip()
 
 
-def _sorted(entries: list[Entry], key: str) -> list[Entry]:
+def _sorted(entries: list[Entry], key: str) -> tuple[list[Entry], int]:
+    """The runs in order, and how many have a value to sort by; the others come last."""
     name, falling = key.lstrip("-"), key.startswith("-")
     values = {id(entry): value_of(entry, name) for entry in entries}
-    if entries and all(value is None for value in values.values()):
+    if _is_unknown(entries, values.values()):
         raise UserError(f"sort={key}: no run has a {name}")
     groups, fields = protocol_groups(entries, name)
     if len(groups) > 1:
@@ -125,10 +146,24 @@ def _sorted(entries: list[Entry], key: str) -> list[Entry]:
         key=lambda entry: values[id(entry)] if numbers else str(values[id(entry)]),
         reverse=falling,
     )
-    return [*order, *(entry for entry in entries if values[id(entry)] is None)]
+    rest = [entry for entry in entries if values[id(entry)] is None]
+    return [*order, *rest], len(order)
 
 
-def _show(value: Any) -> str:
+def _limited(entries: list[Entry], count: int, limit: int | None, is_falling: bool) -> list[Entry]:
+    """The end of the order that was asked for; then, as far as there is room, what has no value."""
+    if not limit:
+        return entries
+    order, rest = entries[:count], entries[count:]
+    chosen = order[:limit] if is_falling else order[-limit:]
+    return [*chosen, *rest[: limit - len(chosen)]]
+
+
+def as_cell(value: Any) -> str:
+    """A value in a table's cell, without what a terminal would take for a command."""
     if isinstance(value, float):
         return f"{value:.5g}"
-    return "" if value is None else str(value)
+    text = "" if value is None else str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -16,6 +16,7 @@ from trompe.files import whole_folder
 from trompe.images import make_grid, save_animation, save_grid, save_picture, to_picture, to_uint8
 from trompe.methods.capabilities import FromLatents, Latents, on, require
 from trompe.methods.trained import find_checkpoint, load_method
+from trompe.paths import expand
 from trompe.runs.run_folder import open_run
 
 # The files that `sample` writes into its folder.
@@ -40,11 +41,11 @@ def sample(cfg: DictConfig) -> Path:
     check_positive("interpolation.fps", cfg.interpolation.fps)
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
     seeds = parse_seeds(cfg.seeds, cfg.n)
-    method = load_method(run, checkpoint)
+    method = load_method(run, checkpoint, cfg.trust)
     require(method, "sample", run.path)
     assert isinstance(method, FromLatents)
     kimg = checkpoint["clock"]["images"] / 1000
-    out = Path(cfg.out).expanduser() if cfg.out else run.path / "generated" / f"{which}_{kimg:g}"
+    out = expand(cfg.out, "out") if cfg.out else run.path / "generated" / f"{which}_{kimg:g}"
     out = out.absolute()
     check_target(out, cfg.overwrite)
     latents = torch.stack([latent(seed, method.latent_shape) for seed in seeds])

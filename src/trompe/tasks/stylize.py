@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from trompe.errors import UserError, check_positive
+from trompe.data.limits import Limits
+from trompe.errors import UserError, check_number, check_positive, show
 from trompe.images import save_animation, save_grid, save_picture, to_picture, to_uint8
+from trompe.parts import make
+from trompe.paths import expand
 from trompe.stylizers.picture_files import Picture, find_pictures, name_targets, read, read_frames
 from trompe.stylizers.stylizer import Stylizer
 
@@ -34,16 +36,18 @@ def stylize(cfg: DictConfig) -> list[Path]:
         UserError: if a run, picture or value is wrong, or files exist and `overwrite` is false.
     """
     check_values(cfg)
-    stylizer: Stylizer = instantiate(cfg.stylizer, _convert_="all")
+    stylizer: Stylizer = make(cfg.stylizer, "stylizer")
     if stylizer.takes_style == (cfg.style is None):
         raise UserError(
             "style= is missing: name a picture or a folder"
             if stylizer.takes_style
             else f"{stylizer.name} knows one style only: leave style= out"
         )
-    contents = find_pictures("content", cfg.content, cfg.size)
-    styles = find_pictures("style", cfg.style, cfg.style_size) if stylizer.takes_style else []
-    out = Path(cfg.out).expanduser()
+    limits = Limits(cfg.max_pixels, "max_pixels")
+    contents = find_pictures("content", cfg.content, cfg.size, limits)
+    given = () if cfg.style is None else cfg.style
+    styles = find_pictures("style", given, cfg.style_size, limits)
+    out = expand(cfg.out, "out")
     targets = name_targets(out, contents, styles, cfg.style_weights is not None)
     matrix = out / "matrix.png"
     wanted = [*(path for row in targets for path in row), *([matrix] if cfg.matrix else [])]
@@ -77,15 +81,21 @@ def check_values(cfg: DictConfig) -> None:
     check_positive("style_size", cfg.style_size)
     if cfg.size is not None:
         check_positive("size", cfg.size)
-    if not isinstance(cfg.strength, int | float) or not 0 <= cfg.strength <= 1:
+    check_number("strength", cfg.strength)
+    if not 0 <= cfg.strength <= 1:
         raise UserError(f"strength={cfg.strength} must be between 0 and 1")
+    if cfg.style_weights is not None:
+        if not isinstance(cfg.style_weights, ListConfig):
+            raise UserError(f"style_weights={show(cfg.style_weights)} must be a list: [2,1]")
+        for weight in cfg.style_weights:
+            check_number("style_weights", weight, 0)
 
 
 def describe(stylizer: Stylizer, styles: Sequence[Picture], cfg: DictConfig) -> list[Tensor | None]:
     """The styles asked for, each (1, S); None for the only one that the stylizer knows."""
     if not stylizer.takes_style:
         return [None]
-    pictures = (read("style", style.path, cfg.style_size) for style in styles)
+    pictures = (read("style", style.path, cfg.style_size, style.limits) for style in styles)
     codes = [stylizer.describe(picture.to(stylizer.device)) for picture in pictures]
     return [*codes] if cfg.style_weights is None else [mix(torch.cat(codes), cfg.style_weights)]
 
@@ -101,7 +111,7 @@ def write(
     """Make a picture, or all frames of one that moves; returns the first."""
     made: list[Image.Image] = []
     durations: list[int] = []
-    for frame, shown in read_frames("content", content.path, cfg.size):
+    for frame, shown in read_frames("content", content.path, cfg.size, content.limits):
         frame = frame.to(stylizer.device)
         picture = stylizer.render(frame, code, cfg.strength)
         if cfg.preserve_color:
@@ -154,7 +164,7 @@ def write_matrix(
     """Contents down, styles across; a mix shows no styles."""
 
     def small(key: str, picture: Picture) -> Tensor:
-        return cell(to_picture(to_uint8(read(key, picture.path, _CELL))[0]))
+        return cell(to_picture(to_uint8(read(key, picture.path, _CELL, picture.limits))[0]))
 
     corner = torch.full((3, _CELL, _CELL), 255, dtype=torch.uint8)
     rows = [corner, *(small("style", style) for style in styles)] if styles else []

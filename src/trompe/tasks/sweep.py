@@ -12,16 +12,17 @@ from typing import Any
 
 import optuna
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from optuna.exceptions import ExperimentalWarning, OptunaError, StorageInternalError
 from optuna.storages import BaseStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from trompe.errors import UserError
+from trompe.parts import make
 from trompe.runs.identity import new_identity
 from trompe.runs.provenance import command_line, describe_code
 from trompe.runs.run_folder import utc_now
+from trompe.sweeps.arguments import first_key
 from trompe.sweeps.front import draw_pareto
 from trompe.sweeps.queue import Settings
 from trompe.sweeps.request import Request, make_sampler, new_request, reopen
@@ -31,6 +32,7 @@ from trompe.sweeps.sweep_folder import SweepFolder, state_name
 from trompe.sweeps.table import SweepTable, best_trials, show
 from trompe.sweeps.trial import Objective
 from trompe.sweeps.worker import Worker
+from trompe.words import in_shell, typed
 
 
 def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFolder:
@@ -51,13 +53,14 @@ def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFold
     for signum in (signal.SIGINT, signal.SIGTERM):  # background jobs ignore SIGINT
         signal.signal(signum, signal.default_int_handler)
     if cfg.resume is not None:
-        request = reopen(cfg, experiment)
+        request = reopen(cfg, flags, experiment)
     else:
         request = new_request(cfg, flags, experiment)
-    launcher = instantiate(request.cfg.launcher, _convert_="all")
+    trust = cfg.resume is None or cfg.trust is True  # a new sweep's trials are the person's own
+    launcher = make(request.cfg.launcher, "launcher")
     folder = request.folder if cfg.resume is not None else _create(request)
     with _storage_errors(folder):
-        study, storage, settings = _begin(request)
+        study, storage, settings = _begin(request, trust)
         with SweepTable() as table:
             table.say(f"sweep folder: {folder.path}")
             worker = Worker(
@@ -73,7 +76,9 @@ def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFold
             try:
                 worker.run(table.draw)
             except KeyboardInterrupt:
-                table.say(f"\ninterrupted; resume it with: trompe sweep resume={folder.path}")
+                table.say(
+                    f"\ninterrupted; resume it with: trompe sweep {typed('resume', folder.path)}"
+                )
                 raise
         folder.write_table(study)
         _report(folder, study, request.objective, bool(worker.queue.left))
@@ -101,7 +106,7 @@ def _create(request: Request) -> SweepFolder:
         "started": utc_now(),
         "cwd": str(Path.cwd()),
         "code": describe_code(),
-        "overrides": list(HydraConfig.get().overrides.task),
+        "overrides": [o for o in HydraConfig.get().overrides.task if first_key(o) != "trust"],
         "storage": cfg.storage,
         "study": request.study,
         "flags": request.flags,
@@ -121,7 +126,7 @@ def _make_study(storage: StudyStorage, request: Request) -> optuna.Study:
             return make_study(opened, request.study, request.objective, request.space)
 
 
-def _begin(request: Request) -> tuple[optuna.Study, StudyStorage, Settings]:
+def _begin(request: Request, trust: bool) -> tuple[optuna.Study, StudyStorage, Settings]:
     """Open the study for a session: its sampler, which trials it needs, how to work on it."""
     cfg, folder = request.cfg, request.folder
     storage = folder.open_storage(cfg.storage)
@@ -141,7 +146,7 @@ def _begin(request: Request) -> tuple[optuna.Study, StudyStorage, Settings]:
         study.sampler, study.pruner = make_sampler(cfg, request.space, session)
         wanted = plan_trials(study, request.space, n_trials, cfg.repeats)
     settings = Settings(
-        sweep_id, wanted, cfg.repeats, cfg.jobs, cfg.retries, cfg.poll_seconds, request.flags
+        sweep_id, wanted, cfg.repeats, cfg.jobs, cfg.retries, cfg.poll_seconds, request.flags, trust
     )
     return study, storage, settings
 
@@ -169,7 +174,7 @@ def _storage_errors(folder: SweepFolder) -> Iterator[None]:
         reason = next(str(cause).strip() for cause in reversed(causes) if cause is not None)
         raise UserError(
             f"the sweep {folder.path} cannot be recorded ({reason.splitlines()[0]}): nothing is "
-            f"lost; fix that and resume it with trompe sweep resume={folder.path}"
+            f"lost; fix that and resume it with trompe sweep {typed('resume', folder.path)}"
         ) from error
 
 
@@ -192,8 +197,8 @@ def _report(folder: SweepFolder, study: optuna.Study, objective: Objective, is_l
     print(f"  table    {folder.trials_csv}")
     if (picture := draw_pareto(folder, study)) is not None:
         print(f"  picture  {picture}")
-    print(f"  compare  trompe compare {folder.path}")
+    print(f"  compare  trompe compare {in_shell(str(folder.path))}")
     if is_left or states["running"]:
-        print(f"  resume   trompe sweep resume={folder.path}")
+        print(f"  resume   trompe sweep {typed('resume', folder.path)}")
     if states["failed"] and not states["done"] and not states["running"]:
         raise UserError(f"no trial of {folder.path} succeeded; {folder.trials_csv} has the errors")

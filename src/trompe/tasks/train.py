@@ -1,13 +1,14 @@
 """The train task: config to run folder."""
 
+from functools import partial
+
 from omegaconf import DictConfig
 
-from trompe.engine.hardware import process_rank
 from trompe.engine.interrupt import catch_signals
 from trompe.runs.run_folder import RunFolder
 from trompe.training.build import build
 from trompe.training.lightning import quiet_lightning
-from trompe.training.recorded import begin, recorded, report
+from trompe.training.recorded import end_at_once, recorded, report
 from trompe.training.session import open_session
 
 
@@ -19,14 +20,11 @@ def train(cfg: DictConfig) -> RunFolder:
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after the run's status has been written.
     """
     quiet_lightning()
+    catch_signals()
     session = open_session(cfg)
     job = build(session)
-    is_writer = process_rank() == 0
-    if is_writer:
-        catch_signals()
-        begin(session, job.data.fingerprint, job.trainer_config)
-    with recorded(session.run if is_writer else None, job.trackers):
-        job.fit(session.run.last_checkpoint if session.resumed else None)
-    if is_writer:
+    with recorded(job.beginning, job.trackers):
+        job.fit(session.checkpoint, partial(end_at_once, job.beginning))
+    if job.beginning.is_first:
         report(session.run, job.method)
     return session.run

@@ -1,6 +1,6 @@
 """A config's parts, built before anything is written, so that an error leaves nothing behind."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,21 +9,26 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from trompe.data.loader import TrainingData
+from trompe.engine.checkpoint import AtomicCheckpointIO
 from trompe.engine.clock import Clock
 from trompe.engine.hardware import keep_freed_memory, resolve_trainer
-from trompe.engine.interrupt import CatchSignals
+from trompe.engine.processes import find_processes
 from trompe.engine.randomness import keyed_seed
 from trompe.engine.share import Share
+from trompe.engine.strategy import FlatDDPStrategy
 from trompe.errors import UserError, check_count
 from trompe.loggers.tracker import Tracker
+from trompe.masking import mask
 from trompe.methods.method import Method
 from trompe.metrics.evaluation import Evaluation, check_measurable
+from trompe.parts import make
 from trompe.training.best import Best
-from trompe.training.lightning import make_plugins, make_strategy
+from trompe.training.lightning import make_strategy, without_handlers
+from trompe.training.recorded import Beginning
 from trompe.training.samples import SampleGrid
 from trompe.training.session import Session
 from trompe.training.tick import Tick
@@ -36,24 +41,43 @@ class Job:
 
     Args:
         session: what is trained.
-        trainer_config: without `auto`.
         data: ready to be streamed.
         method: with its first weights.
+        beginning: opens the run folder.
         trainer: Lightning's.
         trackers: views of the run, by their name in the config.
     """
 
     session: Session
-    trainer_config: dict[str, Any]
     data: TrainingData
     method: Method
+    beginning: Beginning
     trainer: pl.Trainer
     trackers: dict[str, Tracker]
 
-    def fit(self, checkpoint: Path | None) -> None:
-        """Train from a checkpoint, or from the beginning."""
+    def fit(self, checkpoint: Path | None, on_hang: Callable[[BaseException], None]) -> None:
+        """Train from a checkpoint, or from the beginning.
+
+        Args:
+            checkpoint: to resume from.
+            on_hang: called from another thread if another process has ended and this one hangs.
+
+        Raises:
+            AnotherProcess: if another process ended early.
+            SystemExit: Lightning's answer to a KeyboardInterrupt; if any process was interrupted.
+        """
+        strategy = self.trainer.strategy
+        if isinstance(strategy, FlatDDPStrategy):
+            strategy.launcher.on_hang = on_hang
         self.trainer.loggers = list(self.trackers.values())
-        self.trainer.fit(self.method, datamodule=self.data, ckpt_path=checkpoint, weights_only=True)
+        try:
+            self.trainer.fit(
+                self.method, datamodule=self.data, ckpt_path=checkpoint, weights_only=True
+            )
+        except Exception as error:
+            if isinstance(strategy, FlatDDPStrategy) and strategy.cause is not None:
+                raise strategy.cause from error
+            raise
 
 
 def build(session: Session) -> Job:
@@ -65,30 +89,31 @@ def build(session: Session) -> Job:
     config = session.config
     clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
     trainer_config = resolve_trainer(config["trainer"])
-    world_size = trainer_config["devices"] * trainer_config["num_nodes"]
+    processes = find_processes(trainer_config["devices"], trainer_config["num_nodes"])
     accumulate = config["model"].get("accumulate", 1)
     check_count("model.accumulate", accumulate)
-    Share(0, world_size, accumulate).rows(clock.batch_size)
+    Share(0, processes.count, accumulate).rows(clock.batch_size)
     check_batches(config)
-    trackers = make_trackers(session)
-    data = instantiate(config["data"], _convert_="all")
+    trackers = make_trackers(session, processes.is_first)
+    data = make(config["data"], "data")
     data.prepare_data()
     data.setup("fit")
     if trainer_config["accelerator"] == "cpu":
         keep_freed_memory()
     torch.manual_seed(keyed_seed(config["seed"], "weights"))
-    method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
-    callbacks = instantiate(config["callbacks"], _convert_="all")
+    method = make(config["model"], "model", clock=clock, seed=config["seed"])
+    callbacks = make(config["callbacks"], "callbacks")
     tick = build_tick(session, method, data, trackers)
+    beginning = Beginning(session, data.fingerprint, trainer_config, processes.is_first)
     with configured("model.optimizer"):
         check_optimizers(method)  # Lightning makes its own: these catch wrong values early
     with configured("trainer"):
         trainer = pl.Trainer(
             **trainer_config,
-            strategy=make_strategy(trainer_config, world_size),
-            plugins=make_plugins(),
+            strategy=make_strategy(trainer_config, processes, session.task),
+            plugins=[AtomicCheckpointIO(), processes],
             max_epochs=clock.ticks,
-            callbacks=[CatchSignals(), *callbacks.values(), tick],
+            callbacks=[beginning, *callbacks.values(), tick],
             logger=False,
             default_root_dir=session.run.path,
             log_every_n_steps=0,
@@ -97,7 +122,7 @@ def build(session: Session) -> Job:
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
         )
-    return Job(session, trainer_config, data, method, trainer, trackers)
+    return Job(session, data, method, beginning, without_handlers(trainer), trackers)
 
 
 def check_optimizers(method: Method) -> None:
@@ -125,14 +150,17 @@ def build_tick(
         UserError: for wrong values, or metrics that the method cannot be measured by.
     """
     config = session.config
-    metrics = instantiate(config["metrics"], _convert_="all")
-    evaluation = Evaluation(metrics, **config["evaluation"])
+    metrics = make(config["metrics"], "metrics")
+    with configured("evaluation"):
+        evaluation = Evaluation(metrics, **config["evaluation"])
     check_measurable(method, metrics)
-    samples = None if config["samples"] is None else SampleGrid(**config["samples"])
+    with configured("samples"):
+        samples = None if config.get("samples") is None else SampleGrid(**config["samples"])
     if samples is not None:
         samples.check(method, data)
-    best = Best(evaluation.directions, **config["checkpoint"])
-    return Tick(session.run, config, evaluation, samples, best, trackers)
+    with configured("checkpoint"):
+        best = Best(evaluation.directions, **config["checkpoint"])
+    return Tick(session.run, mask(config), evaluation, samples, best, trackers)
 
 
 def check_batches(config: dict[str, Any]) -> None:
@@ -141,8 +169,15 @@ def check_batches(config: dict[str, Any]) -> None:
     Raises:
         UserError: naming both kinds.
     """
-    classes: list[Any] = [get_class(config[group]["_target_"]) for group in ("model", "data")]
-    wanted, given = (found.batch_type for found in classes)
+    types = []
+    for group in ("model", "data"):
+        with configured(f"{group}._target_"):
+            found: Any = get_class(config[group]["_target_"])
+        types.append(getattr(found, "batch_type", None))
+    wanted, given = types
+    if wanted is None or given is None:
+        group = "model" if wanted is None else "data"
+        raise UserError(f"{group}._target_={config[group]['_target_']} is no class of a {group}")
     if wanted is not given:
         raise UserError(
             f"the model trains on a {wanted.__name__} but the data give a {given.__name__}: choose "

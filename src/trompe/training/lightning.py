@@ -1,12 +1,12 @@
-"""How Lightning is set up: quiet, with our strategy and our checkpoints."""
+"""How Lightning is set up: quiet, with our strategy and our signals."""
 
 import logging
 import warnings
 from typing import Any
 
-from pytorch_lightning.plugins.environments import SLURMEnvironment
+import pytorch_lightning as pl
 
-from trompe.engine.checkpoint import AtomicCheckpointIO
+from trompe.engine.processes import Processes
 from trompe.engine.strategy import FlatDDPStrategy
 
 
@@ -16,21 +16,28 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".isinstance.treespec, LeafSpec")
     # Averaged networks stay in evaluation mode, and are not trained.
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+    # A login node of a cluster has `srun`, which one process does not need.
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def make_strategy(trainer_config: dict[str, Any], world_size: int) -> Any:
-    """The flat all-reduce for several processes, Lightning's plain one for one."""
-    if world_size == 1:
+def make_strategy(trainer_config: dict[str, Any], processes: Processes, task: str) -> Any:
+    """The flat all-reduce for several processes, Lightning's plain one for one.
+
+    Args:
+        trainer_config: without `auto`.
+        processes: which one this is.
+        task: what it is to do, in words.
+    """
+    if processes.count == 1:
         return "auto"
     backend = "gloo" if trainer_config["accelerator"] == "cpu" else "nccl"
-    return FlatDDPStrategy(process_group_backend=backend)
+    sizes = trainer_config["devices"], trainer_config["num_nodes"]
+    return FlatDDPStrategy(processes, *sizes, backend=backend, task=task)
 
 
-def make_plugins() -> list[Any]:
-    """Atomic checkpoints; under SLURM no requeue by Lightning, whose checkpoints are mid-tick."""
-    plugins: list[Any] = [AtomicCheckpointIO()]
-    if SLURMEnvironment.detect():
-        plugins.append(SLURMEnvironment(auto_requeue=False))
-    return plugins
+def without_handlers(trainer: pl.Trainer) -> pl.Trainer:
+    """The trainer, with signals left to `catch_signals`."""
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer

@@ -1,22 +1,63 @@
 """How a session begins and ends in the run folder."""
 
 import os
-import signal
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trompe.engine.checkpoint import load_checkpoint
+import pytorch_lightning as pl
+
+from trompe.engine.checkpoint import checkpoint_kimg
 from trompe.engine.hardware import describe_hardware
-from trompe.errors import UserError
+from trompe.engine.interrupt import INTERRUPTED, after_the_run, ignore_signals
+from trompe.errors import AnotherProcess
 from trompe.loggers.tracker import Tracker
+from trompe.masking import mask
 from trompe.methods.capabilities import usage
 from trompe.methods.method import Method
+from trompe.runs.identity import new_identity
 from trompe.runs.plots import draw_curves
 from trompe.runs.provenance import command_line, describe_code, describe_packages
 from trompe.runs.run_folder import RunFolder, utc_now
 from trompe.training.session import FORMAT, Session
+from trompe.trust import consent
+from trompe.words import typed
+
+
+class Beginning(pl.Callback):
+    """Opens the run folder, as soon as all processes are there and know what they work on.
+
+    Before, a slower one that looks for a run to resume could find the folder of this one.
+
+    Args:
+        session: what is trained.
+        data_fingerprint: of its images.
+        trainer_config: without `auto`.
+        is_first: whether this process writes the folder.
+
+    Attributes:
+        run: the folder, once this process has opened it.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        data_fingerprint: str,
+        trainer_config: dict[str, Any],
+        is_first: bool,
+    ) -> None:
+        self.is_first = is_first
+        self.run: RunFolder | None = None
+        self._arguments = session, data_fingerprint, trainer_config
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Lightning calls this after it has met the other processes."""
+        if self.is_first:
+            begin(*self._arguments)
+            self.run = self._arguments[0].run
 
 
 def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any]) -> None:
@@ -31,6 +72,8 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
     if not session.resumed:
         facts = {
             "format": FORMAT,
+            **new_identity(run.path),
+            "name": run.path.name,
             "command": start["command"],
             "cwd": str(Path.cwd()),
             "seed": session.config["seed"],
@@ -48,13 +91,16 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
         run.lock()
     else:
         run.lock()
-        facts = run.read_facts()
+        identity: dict[str, Any] = run.identity()
+        if "copy_of" in identity:  # it goes on under a name of its own in every dashboard
+            identity |= {"name": run.path.name, "trackers": {}}
+        earlier = run.fact("sessions")
         run.check_data(data_fingerprint)
-        kimg = load_checkpoint(run.last_checkpoint)["clock"]["images"] / 1000
+        kimg = 0.0 if session.checkpoint is None else checkpoint_kimg(session.checkpoint)
         run.write_config(session.config, session.overrides)
         run.rewind(kimg)
-        sessions = [*facts["sessions"], {**start, "from_kimg": kimg}]
-        run.update_facts(status="running", sessions=sessions, error=None)
+        sessions = [*earlier, {**start, "from_kimg": kimg}]
+        run.update_facts(**identity, status="running", kimg=kimg, sessions=sessions, error=None)
     print(f"run folder: {run.path}")
     if session.parent is not None and session.parent["changes"]:
         changed = ", ".join(session.parent["changes"])
@@ -64,33 +110,76 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
 
 
 @contextmanager
-def recorded(run: RunFolder | None, trackers: Mapping[str, Tracker]) -> Iterator[None]:
-    """However the block ends, the status is written (on rank 0) and trackers are closed."""
+def recorded(beginning: Beginning, trackers: Mapping[str, Tracker]) -> Iterator[None]:
+    """However the block ends: the status is written, if it has begun; trackers are closed."""
     status, error = "failed", None
     try:
         yield
         status = "done"
-    except (SystemExit, KeyboardInterrupt):
-        # SystemExit is Lightning's answer to a KeyboardInterrupt, after it has torn it all down.
-        status = "interrupted"
-        if run is not None:
-            print(f"\ninterrupted; resume it with: trompe train run={run.path}")
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise KeyboardInterrupt from None
     except BaseException as exception:
-        # A note says why another process died, which this one saw as a closed connection.
-        notes = [] if isinstance(exception, UserError) else getattr(exception, "__notes__", [])
-        error = notes[0] if notes else f"{type(exception).__name__}: {exception}"
-        where, _, mistake = error.partition(f": {UserError.__name__}: ")
-        if notes and mistake:
-            raise UserError(f"{where}: {mistake}") from exception
+        ignore_signals()
+        status, error = describe_end(exception)
+        if status == "interrupted":
+            if not beginning.is_first:  # the first one says so
+                raise SystemExit(INTERRUPTED) from None
+            if beginning.run is not None:
+                print(how_to_resume(beginning.run))
+            raise KeyboardInterrupt from None
         raise
     finally:
-        if run is not None:
-            run.update_facts(status=status, error=error, ended=utc_now())
-            run.unlock()
-        for tracker in trackers.values():
-            tracker.close(status)
+        _end(beginning.run, trackers, status, error)
+        after_the_run()
+
+
+def _end(
+    run: RunFolder | None, trackers: Mapping[str, Tracker], status: str, error: str | None
+) -> None:
+    """Write down how the session ended, whatever of it can be written.
+
+    Raises:
+        Exception: the first that this led to, of a session that was done; of another they are
+            told in a line, and do not hide why it ended.
+    """
+    steps: list[Callable[[], object]] = [partial(t.close, status) for t in trackers.values()]
+    if run is not None:
+        write = partial(run.update_facts, status=status, error=mask(error), ended=utc_now())
+        steps = [write, run.unlock, *steps]
+    failed = []
+    for step in steps:
+        try:
+            step()
+        except Exception as exception:
+            failed.append(exception)
+    if failed and status == "done":
+        raise failed[0]
+    for hidden in failed:
+        print(f"note: {hidden}", file=sys.stderr)
+
+
+def describe_end(exception: BaseException) -> tuple[str, str | None]:
+    """The status and the error that a run ends with, as run.json has them."""
+    if isinstance(exception, KeyboardInterrupt | SystemExit):  # which Lightning makes of the first
+        return "interrupted", None
+    if isinstance(exception, AnotherProcess):
+        return "failed", str(exception)
+    return "failed", f"{type(exception).__name__}: {exception}"
+
+
+def end_at_once(beginning: Beginning, exception: BaseException) -> None:
+    """The same from another thread, while the main thread hangs for ever. Does not return."""
+    status, error = describe_end(exception)
+    if beginning.run is not None:
+        beginning.run.update_facts(status=status, error=mask(error), ended=utc_now())
+        if status == "interrupted":
+            print(how_to_resume(beginning.run), flush=True)
+    print(f"trompe: {mask(error or status)}", file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED if status == "interrupted" else 2)
+
+
+def how_to_resume(run: RunFolder) -> str:
+    """The line that an interrupted run ends with."""
+    needed = consent(run.read_config())
+    return f"\ninterrupted; resume it with: trompe train {typed('run', run.path)}{needed}"
 
 
 def report(run: RunFolder, method: Method) -> None:
@@ -99,7 +188,7 @@ def report(run: RunFolder, method: Method) -> None:
     grids = sorted((run.path / "samples").glob("[0-9]*.png"))
     facts = run.read_facts()
     print(f"\ndone: {facts['kimg']:.1f} kimg in {run.path}")
-    if facts["best"]:
+    if facts.get("best"):
         print("  best     {metric} = {value:.4g} at {kimg:.1f} kimg".format(**facts["best"]))
     if grids:
         print(f"  samples  {grids[-1]}")
@@ -108,4 +197,4 @@ def report(run: RunFolder, method: Method) -> None:
     if curves:
         print(f"  curves   {curves}")
     if (command := usage(method, run.path)) is not None:
-        print(f"  more     {command}")
+        print(f"  more     {command}{consent(run.read_config())}")

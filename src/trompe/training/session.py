@@ -6,15 +6,26 @@ from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from trompe.engine.checkpoint import load_checkpoint
+from trompe.engine.checkpoint import checkpoint_kimg
 from trompe.engine.clock import Clock
-from trompe.errors import UserError
-from trompe.runs.resume import apply_change, differing_keys, find_unfinished, is_free
+from trompe.errors import UserError, show
+from trompe.masking import has_mask
+from trompe.paths import expand
+from trompe.runs.resume import (
+    apply_change,
+    differing_keys,
+    find_unfinished,
+    is_free,
+    is_unsaved,
+)
 from trompe.runs.run_folder import RunFolder, new_run_path, open_run
+from trompe.runs.shape import TRAINED, flatten
+from trompe.training.config import SESSION_KEYS, check_config, check_groups, resolve, resolve_config
+from trompe.trust import check_composed, check_overrides, texts_of
+from trompe.trust import check_config as check_trust
 
-SESSION_KEYS = ("run", "resume", "fresh")  # say what to work on; not part of an experiment
 # Of run folders; raised by one whenever older ones can no longer be resumed.
 FORMAT = 2
 
@@ -27,7 +38,8 @@ class Session:
         run: its folder.
         config: resolved.
         overrides: what the config was composed from.
-        resumed: whether it starts from its checkpoint.
+        resumed: whether its folder is there.
+        checkpoint: what it starts from; None is the beginning.
         parent: the run that it is a variation of, and what differs.
     """
 
@@ -35,7 +47,13 @@ class Session:
     config: dict[str, Any]
     overrides: list[str]
     resumed: bool
+    checkpoint: Path | None = None
     parent: dict[str, Any] | None = None
+
+    @property
+    def task(self) -> str:
+        """What it is, in words that are the same in all processes of a run."""
+        return f"resume {self.run.path.name}" if self.resumed else "start a new run"
 
 
 def open_session(cfg: DictConfig) -> Session:
@@ -45,15 +63,16 @@ def open_session(cfg: DictConfig) -> Session:
     variation of it; so does `fresh=true`, without any. `resume=auto` looks for a run to resume.
     """
     overrides = [o for o in HydraConfig.get().overrides.task if not _is_session_key(o)]
+    check_groups(cfg)
+    if not isinstance(cfg.fresh, bool):
+        raise UserError(f"fresh={show(cfg.fresh)} must be true or false")
     if cfg.run is not None:
         return _reopen(open_run(cfg.run), overrides, cfg)
     if cfg.fresh:
         raise UserError("fresh=true repeats the run that run= names: give its folder")
     if cfg.resume not in ("never", "auto"):
-        raise UserError(f"resume={cfg.resume} is neither never nor auto")
-    config = _resolve(cfg)
-    for key in SESSION_KEYS:
-        config.pop(key)
+        raise UserError(f"resume={show(cfg.resume)} is neither never nor auto")
+    config = resolve_config(cfg)
     output_dir, name = config["paths"]["output_dir"], config["name"]
     if cfg.resume == "auto":
         found = find_unfinished(output_dir, name, config)
@@ -70,49 +89,69 @@ def _reopen(run: RunFolder, overrides: list[str], cfg: DictConfig) -> Session:
             f"{run.path} was trained by an older version and cannot be resumed: it can be sampled, "
             "evaluated and compared; train it again without run="
         )
-    paths = _resolve(cfg.paths)
-    paths = {**paths, "output_dir": str(Path(paths["output_dir"]).expanduser().absolute())}
+    paths = resolve(cfg.paths)
+    output = expand(paths["output_dir"], "paths.output_dir").absolute()
+    paths = {**paths, "output_dir": str(output)}
     run.enter_directory()
-    config, recorded = run.read_config(), run.read_overrides()
+    config, recorded = run.read_experiment(TRAINED), run.read_overrides()
     changes = {}
     if overrides:
-        before = _resolve(compose("train", recorded))
-        after = _resolve(compose("train", [*recorded, *overrides]))
-        for key in SESSION_KEYS:
-            before.pop(key), after.pop(key)
+        check_overrides(run.path, recorded, cfg.trust)
+        before = _compose(run, recorded, cfg)
+        after = _compose(run, [*recorded, *overrides], cfg)
         changes = differing_keys(before, after)
         config = apply_change(config, before, after)
+    check_trust(run.path, config, cfg.trust, texts_of(cfg))
+    _check_secrets(run, config)
+    changes = {key: change for key, change in changes.items() if not has_mask(change[0])}
+    config = check_config(config)
     if not cfg.fresh and all(is_free(key) for key in changes):
         return _continue(run, [*recorded, *overrides], config)
     # Where things lie is this command's, not the old run's: it may be a trial of a sweep.
     config = {**config, "paths": paths}
     parent = {
         "run": str(run.path),
+        "id": run.read_facts().get("id"),
         "changes": {key: new for key, (_, new) in changes.items() if not key.startswith("paths.")},
     }
     new = RunFolder(new_run_path(paths["output_dir"], config["name"]))
     return Session(new, config, [*recorded, *overrides], resumed=False, parent=parent)
 
 
+def _compose(run: RunFolder, overrides: list[str], cfg: DictConfig) -> dict[str, Any]:
+    """What a folder's overrides compose, without the session's own keys."""
+    composed = compose("train", overrides)
+    own = texts_of(cfg)
+    check_composed(run.path, composed, cfg.trust, own)
+    check_groups(composed)
+    # Before its parts are checked, for which what they name is imported.
+    check_trust(run.path, resolve(composed), cfg.trust, own)
+    return resolve_config(composed)
+
+
+def _check_secrets(run: RunFolder, config: dict[str, Any]) -> None:
+    for key, value in flatten(config).items():
+        if has_mask(value):
+            raise UserError(
+                f"{run.path} does not hold the secret {key}: give it again, as ++{key}=..."
+            )
+
+
 def _continue(run: RunFolder, overrides: list[str], config: dict[str, Any]) -> Session:
+    if is_unsaved(run):
+        return Session(run, config, overrides, resumed=True)
     if not run.last_checkpoint.is_file():
         raise UserError(
-            f"{run.path} has no checkpoint to resume from: it ended before its first tick; "
-            "start it again without run="
+            f"{run.path} has no checkpoint to resume from, although it has saved ticks: repeat it "
+            "with fresh=true"
         )
-    kimg = load_checkpoint(run.last_checkpoint)["clock"]["images"] / 1000
+    kimg = checkpoint_kimg(run.last_checkpoint)
     clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
     if clock.budget_kimg < kimg:
         raise UserError(
             f"kimg={config['kimg']:g} is less than the {kimg:g} kimg that {run.path} already has"
         )
-    return Session(run, config, overrides, resumed=True)
-
-
-def _resolve(cfg: DictConfig) -> dict[str, Any]:
-    resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(resolved, dict)
-    return resolved  # type: ignore[return-value]
+    return Session(run, config, overrides, resumed=True, checkpoint=run.last_checkpoint)
 
 
 def _is_session_key(override: str) -> bool:

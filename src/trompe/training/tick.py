@@ -103,8 +103,12 @@ class Tick(Checkpoint):
         is_best = self.best.is_beaten(record.values, record.kimg)
         trainer.save_checkpoint(self.run.last_checkpoint)
         if is_writer and is_best:
-            _replace_by_link(self.run.last_checkpoint, self.run.best_checkpoint)
-            self.run.update_facts(best=self.best.found)
+            self.keep_best()
+
+    def keep_best(self) -> None:
+        """The last checkpoint is the best: keep it, and say so."""
+        _replace_by_link(self.run.last_checkpoint, self.run.best_checkpoint)
+        self.run.update_facts(best=self.best.found)
 
     def read(self, method: Method) -> TickRecord:
         """The tick's means; the only time the host waits for the device. Collective.
@@ -168,13 +172,15 @@ class Tick(Checkpoint):
             return
         trainer.strategy.barrier("metrics")
         kimg = method.clock.kimg
-        for tracker in self.trackers.values():
-            if kimg:
+        known = self.run.read_facts().get("trackers", {})
+        for name, tracker in self.trackers.items():
+            if kimg or name in known:
                 tracker.resume_at(kimg)
             tracker.log_config(self.config)
         ids = {name: tracker.tracker_id for name, tracker in self.trackers.items()}
-        known = self.run.read_facts().get("trackers", {})
         self.run.update_facts(protocols=protocols, trackers={**known, **ids})
+        if kimg and self.best.found is not None and self.best.found["kimg"] == kimg:
+            self.keep_best()  # as the session before may have not: it was killed, or the disk full
         if self.samples is not None:
             self.samples.draw_real(data, self.run.path)
             if not kimg:
@@ -210,6 +216,8 @@ def is_finite(method: Method) -> bool:
 
 def _replace_by_link(source: Path, target: Path) -> None:
     """Let `target` be the file that `source` is now; `source` is later replaced, not changed."""
+    if target.exists() and target.samefile(source):
+        return  # renaming a link to what it links to does nothing, and would leave it there
     with whole_path(target) as temporary:
         try:
             os.link(source, temporary)

@@ -1,0 +1,385 @@
+"""Folders of strangers: what they name is not run, unless the person says so."""
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from tests.conftest import FAMILIES, TINY, Trompe
+from trompe.command import config_dir
+from trompe.errors import UserError
+from trompe.masking import mask
+from trompe.runs.run_folder import RunFolder
+from trompe.search_path import command, pin
+from trompe.sweeps.launchers import Local
+from trompe.sweeps.recorded_sweep import compose_recorded
+from trompe.sweeps.sweep_folder import SweepFolder
+from trompe.tasks.reproduce import _git, _root, check_recorded, source_of
+
+CODE = "from pathlib import Path\nPath({ran!r}).touch()\ndef name(*args, **kwargs): ...\n"
+COMMANDS = {
+    "sample": ["n=1"],
+    "stylize": ["content=x.png"],
+    "evaluate": ["metrics=[random_conv]"],
+    "train": ["fresh=true", "logger=[]"],
+    "reproduce": [],
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    trompe = Trompe(tmp_path_factory.mktemp("trained"), cache)
+    tiny = [o for o in TINY if not o.startswith("metrics")]
+    trompe("train", *tiny, "metrics=[]", *FAMILIES["mlp_gan"], "kimg=0.048")
+    return trompe.runs()[0].path
+
+
+@pytest.fixture
+def run(trained: Path, trompe: Trompe) -> RunFolder:
+    shutil.copytree(trained, trompe.folder / "a_run")
+    run = RunFolder(trompe.folder / "a_run")
+    run.update_facts(cwd=str(trompe.folder))
+    return run
+
+
+@pytest.fixture
+def planted(trompe: Trompe, tmp_path: Path) -> Path:
+    """The mark that a planted module leaves when it is imported, which it could be."""
+    ran = tmp_path / "ran"
+    (tmp_path / "importable").mkdir()
+    (tmp_path / "importable" / "planted_code.py").write_text(CODE.format(ran=str(ran)))
+    trompe.env["PYTHONPATH"] = f"{tmp_path / 'importable'}:{os.environ.get('PYTHONPATH', '')}"
+    return ran
+
+
+def change(run: RunFolder, **parts: Any) -> None:
+    config = run.read_config()
+    for key, part in parts.items():
+        config[key] = {**config[key], **part} if isinstance(part, dict) else part
+    run.config_file.write_text(yaml.safe_dump(config))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_runs_code_of_a_folder(
+    name: str, run: RunFolder, planted: Path, trompe: Trompe
+) -> None:
+    generator = {"_target_": "trompe.sweeps.launchers.Local"}
+    change(run, model={"generator": generator, "loss": "planted_code.name"})
+    arguments = [name, f"run={run.path}", *COMMANDS[name]]
+    before = {path: path.stat().st_mtime_ns for path in trompe.folder.rglob("*")}
+    told = trompe.fails(*arguments)
+    assert "launchers.Local (model.generator._target_), planted_code.name (model.loss): set" in told
+    assert not planted.exists()
+    made = {path for path in trompe.folder.rglob("*")} - before.keys()
+    assert not [path for path in made if path.name != ".lock"]
+    if name in ("sample", "train"):
+        change(run, model={"generator": {"_target_": "planted_code.name"}})
+        trompe.start(*arguments, "trust=true").communicate(timeout=60)  # and fails later
+        assert planted.exists()
+
+
+def test_a_module_in_the_directory_of_a_run_is_not_found(
+    run: RunFolder, planted: Path, trompe: Trompe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would shadow what every process imports that is started there."""
+    there = trompe.folder / "there"
+    there.mkdir()
+    for name in ("trompe", "ast"):
+        (there / f"{name}.py").write_text(CODE.format(ran=str(planted)))
+    run.update_facts(cwd=str(there))
+    monkeypatch.chdir(there)
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+    with source_of(run, "current") as again:
+        assert again == Local().command == command("train")
+    subprocess.run(command("--version"), check=True, capture_output=True)
+    assert not planted.exists()
+    run.enter_directory()  # whoever is started from now on: processes of DDP, of libraries
+    unsafe = [sys.executable, "-m", "trompe", "--version"]
+    subprocess.run(unsafe, check=True, capture_output=True)
+    assert not planted.exists()
+    subprocess.run(unsafe, capture_output=True, env={**os.environ, "PYTHONSAFEPATH": ""})
+    assert planted.exists()
+
+
+def test_an_id_of_a_tracker_is_no_config(run: RunFolder, planted: Path, trompe: Trompe) -> None:
+    run.update_facts(trackers={"csv": {"_target_": "planted_code.name"}})
+    change(run, logger={"csv": {"_target_": "trompe.loggers.csv_file.CSVFile", "project": "x"}})
+    trompe.start("train", f"run={run.path}", "kimg=0.096").communicate(timeout=60)
+    assert not planted.exists()
+
+
+def test_recorded_overrides_find_no_configs_elsewhere(
+    run: RunFolder, planted: Path, trompe: Trompe
+) -> None:
+    (run.path / "overrides.yaml").write_text("['hydra.searchpath=[pkg://planted_code]', 'seed=0']")
+    told = trompe.fails("train", f"run={run.path}", "seed=1")
+    assert "a_run sets up Hydra: hydra.searchpath=[pkg://planted_code]: set trust=true" in told
+    assert not planted.exists()
+
+
+def test_listing_and_comparing_run_nothing(run: RunFolder, planted: Path, trompe: Trompe) -> None:
+    change(run, model={"_target_": "planted_code.name"}, name="${oc.env:SECRET_THING}")
+    env = {"SECRET_THING": "s3cret"}
+    listed = trompe("runs", "folders=[.]", "columns=[name]", **env).stdout
+    trompe("compare", ".", "out=page.html", **env)
+    assert "${oc.env:SECRET_THING}" in listed and "s3cret" not in listed
+    assert "s3cret" not in (trompe.folder / "page.html").read_text()
+    assert not planted.exists()
+
+
+SWEEP: dict[str, Any] = {
+    "command": ["trompe", "sweep"],
+    "cwd": ".",
+    "storage": "journal",
+    "study": "a_sweep",
+    "flags": [],
+    "overrides": ["sampler=grid", "objective=x", "storage=journal"],
+    "experiment": ["seed=0,1", "kimg=0.048"],
+    "objective": ["x"],
+    "direction": ["minimize"],
+}
+
+
+def make_sweep(folder: Path, **changes: Any) -> Path:
+    path = folder / "a_sweep"
+    (path / "trials").mkdir(parents=True)
+    (path / "sweep.yaml").write_text(yaml.safe_dump({**SWEEP, **changes}))
+    return path
+
+
+def test_a_launcher_of_a_stranger_starts_nothing(planted: Path, trompe: Trompe) -> None:
+    launcher = f"launcher.command=[touch,{planted}]"
+    folder = make_sweep(trompe.folder, overrides=[*SWEEP["overrides"], launcher])
+    told = trompe.fails("sweep", f"resume={folder}")
+    assert f"touch (launcher.command), {planted} (launcher.command): set trust=true" in told
+    assert not planted.exists()
+    assert sorted(path.name for path in folder.iterdir()) == ["sweep.yaml", "trials"]
+    trompe.start("sweep", f"resume={folder}", "trust=true").communicate(timeout=60)
+    assert planted.exists()
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[DictConfig]:
+    """What a person composes who resumes a sweep."""
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        overrides = ["resume=a_sweep"]
+        HydraConfig.instance().set_config(compose("sweep", overrides, return_hydra_config=True))
+        yield compose("sweep", overrides)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"overrides": ["+sampler.x._target_=os.system"]}, "os.system (sampler.x._target_)"),
+        (
+            {"overrides": ["launcher=submitit", "+launcher.parameters.slurm_setup=[evil]"]},
+            "evil (launcher.parameters)",
+        ),
+        ({"overrides": ["sampler_seed='${oc.env:HOME}'"]}, "${oc.env:HOME} (sampler_seed)"),
+        ({"overrides": ["storage=postgresql://u@nowhere/x"]}, "postgresql://u@nowhere/x (storage)"),
+        ({"flags": ["--config-dir", "/nowhere"]}, "--config-dir (flags), /nowhere (flags)"),
+        ({"experiment": ["model.loss=hinge,os.path.x"]}, "os.path.x (model.loss)"),
+        ({"experiment": ["seed=0,1", "run=/nowhere", "trust=true"]}, "run=/nowhere"),
+        ({"experiment": ["seed=0,1", "trust=true"]}, "trust=true (experiment)"),
+        ({"experiment": ["seed=0,1", "+hydra.callbacks.x._target_=os.x"]}, "sets up Hydra"),
+    ],
+)
+def test_a_sweep_of_a_stranger_is_not_resumed(
+    changes: dict[str, list[str]], said: str, opened: DictConfig
+) -> None:
+    description = {**SWEEP, **changes}
+    with pytest.raises(UserError, match=re.escape(said)):
+        compose_recorded(Path("a_sweep"), description, [], opened, [])
+
+
+def test_a_usual_sweep_is_resumed(opened: DictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://u:s3cret@nowhere/x"
+    monkeypatch.setenv("TROMPE_STORAGE", url)
+    places = ["+launcher.parameters.slurm_partition=gpu", "launcher.parameters.timeout_min=9"]
+    overrides = ["sampler=qmc", "pruner=patience", "launcher=submitit", *places]
+    description = {
+        **SWEEP,
+        "overrides": [*overrides, f"storage={mask(url)}"],
+        "flags": ["--config-dir", "/mine"],
+        "experiment": ["model=cyclegan,dcgan", "model.gradient_clip_norm=interval(0.1,1)"],
+    }
+    config = compose_recorded(
+        Path("a_sweep"), description, ["n_trials=3"], opened, description["flags"]
+    )
+    assert config.n_trials == 3 and config.storage == mask(url)
+
+
+def test_a_study_in_a_database_is_not_connected_to(trompe: Trompe, run: RunFolder) -> None:
+    folder = make_sweep(trompe.folder, storage=f"sqlite:///{trompe.folder}/elsewhere.db")
+    shutil.copytree(run.path, folder / "trials" / "0000" / "x" / "run")
+    out = trompe("compare", str(folder)).stdout
+    assert "is in a database: set trust=true" in out
+    assert not (trompe.folder / "elsewhere.db").exists()
+
+
+def test_the_password_of_a_storage_is_nowhere(trompe: Trompe) -> None:
+    url = "postgresql://somebody:s3cret@127.0.0.1:1/x"  # where nobody listens
+    process = trompe.start("sweep", "seed=0,1", "data=shapes", f"storage={url}")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2 and "s3cret" not in out + err
+    assert not list(trompe.outputs.rglob("*"))
+    path = trompe.folder / "a_sweep"
+    overrides = ["sampler=grid", "objective=x", f"storage={url}"]
+    description = {**SWEEP, "overrides": overrides, "storage": url}
+    SweepFolder(path).create(description, lambda started: None)
+    file = path / "sweep.yaml"
+    assert "s3cret" not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert yaml.safe_load(file.read_text())["storage"] == url.replace("s3cret", "***")
+    told = trompe.fails("sweep", f"resume={path}", "trust=true", PGPASSFILE="/nowhere")
+    assert "set TROMPE_STORAGE to the whole URL" in told
+    told = trompe.fails("sweep", f"resume={path}", TROMPE_STORAGE=url)
+    assert "cannot open the study's storage" in told and "s3cret" not in told
+
+
+@pytest.fixture
+def diff(run: RunFolder) -> Callable[[str], None]:
+    commit = subprocess.run(
+        ["git", "-C", str(_root()), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+    def record(text: str, **code: Any) -> None:
+        run.update_facts(code={"trompe": "0", "commit": commit, "dirty_diff": text, **code})
+
+    return record
+
+
+NEW = "diff --git a/{0} b/{0}\nnew file mode {1}\n--- /dev/null\n+++ b/{0}\n@@ -0,0 +1 @@\n+{2}\n"
+LINK = NEW.format("link", "120000", "..") + "\\ No newline at end of file\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        NEW.format("../outside.py", "100644", "x"),
+        NEW.format("src/../../outside.py", "100644", "x"),
+        NEW.format("/tmp/outside.py", "100644", "x"),
+        NEW.format(".git/hooks/post-checkout", "100755", "x"),
+        LINK + NEW.format("link/outside.py", "100644", "x"),
+    ],
+)
+def test_recorded_changes_stay_in_the_repository(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    subprocess.run(["git", "init", "--quiet", str(tree)], check=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match="git apply - failed"):
+        _git(tree, "apply", "-", text=text)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ({"commit": "0" * 40}, "which is not in"),
+        ({"commit": "--help"}, "which is not in"),
+        ({"commit": "HEAD"}, "which is not in"),
+        ({"is_masked": True}, "secrets in its recorded changes were masked"),
+        ({"dirty_diff": "\nGIT binary patch\n"}, "hold binary files"),
+    ],
+)
+def test_recorded_code_that_is_refused(
+    code: dict[str, Any], said: str, run: RunFolder, diff: Any
+) -> None:
+    diff("x", **code)
+    with pytest.raises(UserError, match=said):
+        check_recorded(run, trust=True)
+
+
+@pytest.mark.parametrize("answer", ["y", "n", ""])
+def test_recorded_changes_are_shown_and_asked_for(
+    answer: str, run: RunFolder, diff: Any, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    diff("+harmless\n\x1b[2K\x1b[1A\rhidden\u202e\n")
+    for trust in (False, "no"):
+        with pytest.raises(UserError, match="set trust=true if you trust them"):
+            check_recorded(run, trust)
+    shown = capsys.readouterr().out
+    assert "\\x1b[2K\\x1b[1A\\rhidden\\u202e" in shown and "\x1b" not in shown
+    leader, follower = pty.openpty()
+    with os.fdopen(leader, "w") as keyboard, os.fdopen(follower) as terminal:
+        keyboard.write(f"{answer}\n")
+        keyboard.flush()
+        monkeypatch.setattr(sys, "stdin", terminal)
+        if answer == "y":
+            check_recorded(run, trust=False)
+        else:
+            with pytest.raises(UserError, match="not applied, and nothing was run"):
+                check_recorded(run, trust=False)
+
+
+@pytest.fixture
+def search_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["/bin", "rel"])
+    monkeypatch.setenv("PYTHONPATH", ":rel")
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    yield sys.path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "own"),
+    [
+        (["train"], False),
+        (["train", "--config-dir", "my_conf"], True),
+        (["train", "--config-dir=my_conf"], True),
+        (["sample", "trust=true"], True),
+        (["sample", "trust=false"], False),
+    ],
+)
+def test_code_of_ones_own_is_found_in_the_current_folder(
+    arguments: list[str], own: bool, search_path: list[str], tmp_path: Path
+) -> None:
+    os.environ["PYTHONPATH"] = "rel"
+    pin(arguments)
+    here, rel = str(tmp_path), str(tmp_path / "rel")
+    assert search_path == ["/bin", rel, *([here] if own else [])]
+    assert os.environ["PYTHONPATH"].split(":") == [rel, *([here] if own else [])]
+
+
+def test_a_safe_process_does_not_look_in_its_folder(
+    search_path: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    os.environ["PYTHONPATH"] = "/x"
+    pin(["train", "--config-dir", "my_conf", "trust=true"])
+    assert str(tmp_path) not in search_path and os.environ["PYTHONPATH"] == "/x"
+
+
+def test_a_study_of_a_stranger_starts_no_trial_of_its_own(trompe: Trompe, planted: Path) -> None:
+    """A trial that is said to have been interrupted brings parameters of its own."""
+    folder = make_sweep(trompe.folder)
+    storage = JournalStorage(JournalFileBackend(str(folder / "study.log")))
+    study = optuna.create_study(study_name="a_sweep", storage=storage)
+    evil = optuna.distributions.CategoricalDistribution(["planted_code.name"])
+    trial = study.ask({"model.loss": evil})
+    trial.set_user_attr("folder", str(folder))
+    for key, value in {
+        "objective": ["x"],
+        "directions": ["minimize"],
+        "space": {"seed": "CategoricalDistribution(choices=('0', '1'))"},
+    }.items():
+        study.set_user_attr(key, value)
+    told = trompe.fails("sweep", f"resume={folder}")
+    assert "a trial with model.loss=planted_code.name, not of this sweep" in told
+    assert not planted.exists()
