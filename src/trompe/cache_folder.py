@@ -1,12 +1,13 @@
 """The folder of what can be made again: decoded images, fingerprints, features of references."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any, Literal
 
 from trompe.errors import UserError
-from trompe.files import remove_leftovers
+from trompe.files import CannotWrite, remove_leftovers, whole_file
 from trompe.locks import Lock
 
 
@@ -27,6 +28,22 @@ def writing(cache_dir: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def keep(path: Path, write: Callable[[IO[Any]], object], mode: Literal["w", "wb"] = "w") -> None:
+    """Write a file of a folder of the cache; if that fails, only time is lost.
+
+    Args:
+        path: ``<cache>/<folder>/<name>``.
+        write: is given the open file.
+        mode: see `trompe.files.whole_file`.
+    """
+    with (
+        contextlib.suppress(CannotWrite),
+        writing(path.parents[1]),
+        whole_file(path, mode) as file,
+    ):
+        write(file)
 
 
 def _clean_up(cache_dir: Path, lock: Lock) -> None:

@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Sequence
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 # The annotation of a whole number of at least 1, as a config is checked against.
 Count = Annotated[int, 1]
@@ -21,6 +22,25 @@ class UserError(Exception):
 
 class AnotherProcess(UserError):
     """Says why another process of the run ended, which ends this one."""
+
+
+class FileFault(UserError):
+    """A file or folder that something cannot be done with; subclasses say what.
+
+    Args:
+        path: of the file.
+        reason: what is wrong, in words.
+    """
+
+    what = ""  # "cannot read"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)  # what pickle makes it from again
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.path}: {self.reason}"
 
 
 def show(value: object) -> str:
@@ -41,6 +61,12 @@ _READS_AS_OTHER = re.compile(
 )
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number that a float can hold; a boolean is none."""
+    most = sys.float_info.max
+    return isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
+
+
 def check_number(
     key: str, value: object, least: float = -math.inf, above: float = -math.inf
 ) -> None:
@@ -49,8 +75,7 @@ def check_number(
     Raises:
         UserError: naming the config's `key`.
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and math.isfinite(value) and value >= least and value > above:  # type: ignore
+    if is_number(value) and value >= least and value > above:  # type: ignore[operator]
         return
     limit = f" above {above:g}" if math.isfinite(above) else ""
     limit = f" of at least {least:g}" if math.isfinite(least) else limit
@@ -74,13 +99,3 @@ def check_positive(key: str, value: object) -> None:
         UserError: naming the config's `key`.
     """
     check_number(key, value, above=0)
-
-
-def check_choice(key: str, value: object, choices: Sequence[str]) -> None:
-    """Refuse anything but one of a few texts.
-
-    Raises:
-        UserError: naming the config's `key` and the choices.
-    """
-    if value not in choices:
-        raise UserError(f"{key}={show(value)} must be one of {', '.join(choices)}")

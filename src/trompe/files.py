@@ -15,27 +15,16 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from trompe.errors import UserError
+from trompe.errors import FileFault
 
 # What `_beside` makes: the stem of the target, a random part, and the endings that are in use.
 _LEFTOVER = re.compile(r"\.(?P<stem>.*)\.[0-9a-f]{8}(?P<old>\.old)?\.tmp(\.[^.]*)?", re.DOTALL)
 
 
-class CannotWrite(UserError):
-    """A file or folder that cannot be written.
+class CannotWrite(FileFault):
+    """A file or folder that cannot be written, and what the system says."""
 
-    Args:
-        path: the target.
-        reason: what the system says, in words.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)  # what pickle makes it from again
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"cannot write {self.path}: {self.reason}"
+    what = "cannot write"
 
 
 @contextmanager

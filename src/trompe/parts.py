@@ -12,7 +12,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from trompe.errors import Count, UserError, show
+from trompe.errors import Count, UserError, is_number, show
 
 _Natural = Annotated[int, 0]
 _LEAST = {_Natural: 0, Count: 1}
@@ -165,8 +165,7 @@ def _fits(value: Any, kind: Any) -> bool:
 
 def _is_plain(value: Any, kind: Any) -> bool:
     if kind is float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and math.isfinite(value)
+        return is_number(value)
     if kind is Path:
         return isinstance(value, str)
     if kind is int or kind in _LEAST:

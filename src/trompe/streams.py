@@ -32,6 +32,18 @@ def lost_output() -> str | None:
     return raw.lost if isinstance(raw, _Raw) else None
 
 
+def visible(text: str, kept: str = "") -> str:
+    """A text whose control characters, which a terminal obeys and which hide others, are visible.
+
+    Args:
+        text: from anywhere.
+        kept: control characters that stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in text)
+
+
 class _Raw(io.FileIO):
     lost: str | None = None
 

@@ -1,12 +1,11 @@
 """Folders of strangers: what they name is not run, unless the person says so."""
 
 import os
-import pty
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,11 @@ from trompe.command import config_dir
 from trompe.errors import UserError
 from trompe.masking import mask
 from trompe.runs.run_folder import RunFolder
-from trompe.search_path import command, pin
+from trompe.search_path import command
 from trompe.sweeps.launchers import Local
 from trompe.sweeps.recorded_sweep import compose_recorded
 from trompe.sweeps.sweep_folder import SweepFolder
-from trompe.tasks.reproduce import _git, _root, check_recorded, source_of
+from trompe.tasks.reproduce import source_of
 
 CODE = "from pathlib import Path\nPath({ran!r}).touch()\ndef name(*args, **kwargs): ...\n"
 COMMANDS = {
@@ -249,121 +248,6 @@ def test_the_password_of_a_storage_is_nowhere(trompe: Trompe) -> None:
     assert "set TROMPE_STORAGE to the whole URL" in told
     told = trompe.fails("sweep", f"resume={path}", TROMPE_STORAGE=url)
     assert "cannot open the study's storage" in told and "s3cret" not in told
-
-
-@pytest.fixture
-def diff(run: RunFolder) -> Callable[[str], None]:
-    commit = subprocess.run(
-        ["git", "-C", str(_root()), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-    def record(text: str, **code: Any) -> None:
-        run.update_facts(code={"trompe": "0", "commit": commit, "dirty_diff": text, **code})
-
-    return record
-
-
-NEW = "diff --git a/{0} b/{0}\nnew file mode {1}\n--- /dev/null\n+++ b/{0}\n@@ -0,0 +1 @@\n+{2}\n"
-LINK = NEW.format("link", "120000", "..") + "\\ No newline at end of file\n"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        NEW.format("../outside.py", "100644", "x"),
-        NEW.format("src/../../outside.py", "100644", "x"),
-        NEW.format("/tmp/outside.py", "100644", "x"),
-        NEW.format(".git/hooks/post-checkout", "100755", "x"),
-        LINK + NEW.format("link/outside.py", "100644", "x"),
-    ],
-)
-def test_recorded_changes_stay_in_the_repository(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tree = tmp_path / "tree"
-    subprocess.run(["git", "init", "--quiet", str(tree)], check=True)
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(UserError, match="git apply - failed"):
-        _git(tree, "apply", "-", text=text)
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        ({"commit": "0" * 40}, "which is not in"),
-        ({"commit": "--help"}, "which is not in"),
-        ({"commit": "HEAD"}, "which is not in"),
-        ({"is_masked": True}, "secrets in its recorded changes were masked"),
-        ({"dirty_diff": "\nGIT binary patch\n"}, "hold binary files"),
-    ],
-)
-def test_recorded_code_that_is_refused(
-    code: dict[str, Any], said: str, run: RunFolder, diff: Any
-) -> None:
-    diff("x", **code)
-    with pytest.raises(UserError, match=said):
-        check_recorded(run, trust=True)
-
-
-@pytest.mark.parametrize("answer", ["y", "n", ""])
-def test_recorded_changes_are_shown_and_asked_for(
-    answer: str, run: RunFolder, diff: Any, capsys: pytest.CaptureFixture[str], monkeypatch: Any
-) -> None:
-    diff("+harmless\n\x1b[2K\x1b[1A\rhidden\u202e\n")
-    for trust in (False, "no"):
-        with pytest.raises(UserError, match="set trust=true if you trust them"):
-            check_recorded(run, trust)
-    shown = capsys.readouterr().out
-    assert "\\x1b[2K\\x1b[1A\\rhidden\\u202e" in shown and "\x1b" not in shown
-    leader, follower = pty.openpty()
-    with os.fdopen(leader, "w") as keyboard, os.fdopen(follower) as terminal:
-        keyboard.write(f"{answer}\n")
-        keyboard.flush()
-        monkeypatch.setattr(sys, "stdin", terminal)
-        if answer == "y":
-            check_recorded(run, trust=False)
-        else:
-            with pytest.raises(UserError, match="not applied, and nothing was run"):
-                check_recorded(run, trust=False)
-
-
-@pytest.fixture
-def search_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", ["/bin", "rel"])
-    monkeypatch.setenv("PYTHONPATH", ":rel")
-    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
-    yield sys.path
-
-
-@pytest.mark.parametrize(
-    ("arguments", "own"),
-    [
-        (["train"], False),
-        (["train", "--config-dir", "my_conf"], True),
-        (["train", "--config-dir=my_conf"], True),
-        (["sample", "trust=true"], True),
-        (["sample", "trust=false"], False),
-    ],
-)
-def test_code_of_ones_own_is_found_in_the_current_folder(
-    arguments: list[str], own: bool, search_path: list[str], tmp_path: Path
-) -> None:
-    os.environ["PYTHONPATH"] = "rel"
-    pin(arguments)
-    here, rel = str(tmp_path), str(tmp_path / "rel")
-    assert search_path == ["/bin", rel, *([here] if own else [])]
-    assert os.environ["PYTHONPATH"].split(":") == [rel, *([here] if own else [])]
-
-
-def test_a_safe_process_does_not_look_in_its_folder(
-    search_path: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONSAFEPATH", "1")
-    os.environ["PYTHONPATH"] = "/x"
-    pin(["train", "--config-dir", "my_conf", "trust=true"])
-    assert str(tmp_path) not in search_path and os.environ["PYTHONPATH"] == "/x"
 
 
 def test_a_study_of_a_stranger_starts_no_trial_of_its_own(trompe: Trompe, planted: Path) -> None:

@@ -156,6 +156,7 @@ def test_what_may_be_left_out_is(composed: DictConfig, overrides: list[str], ove
         ),
         ("model.optimizer.betas=[0.5,x]", "model.optimizer.betas=[0.5,x] must be a list of 2"),
         ("model.generator_lr=.nan", "model.generator_lr=.nan must be a number or a schedule"),
+        ("kimg=1" + "0" * 400, "must be a number above 0"),
         ("model.generator_lr=fast", "model.generator_lr=fast must be a number or a schedule"),
         ("model.generator.latent_dim=2.5", "model.generator.latent_dim=2.5 must be a whole number"),
         ("model.generator.width=0", "model.generator.width=0 must be a whole number of at least 1"),

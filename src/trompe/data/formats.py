@@ -8,6 +8,8 @@ from posixpath import basename, splitext
 
 from PIL import Image
 
+from trompe.data.limits import valid
+
 # Formats that Pillow recognizes, but decodes with outside help (a PostScript interpreter,
 # a handler that the application installs) or not at all.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -91,9 +93,7 @@ def hint(name: str) -> str | None:
 def _told(ending: str, names: list[str]) -> str:
     what = f"{len(names)} {ending}" if ending else f"{len(names)} without an ending"
     words = [names[0] if len(names) == 1 else f"{names[0]}, ...", _HINT_OF.get(ending, "")]
-    told = f"{what} ({'; '.join(word for word in words if word)})"
-    # File names need not be valid text.
-    return told.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return valid(f"{what} ({'; '.join(word for word in words if word)})")
 
 
 def _ending(name: str) -> str:

@@ -115,9 +115,12 @@ def listed(names: Sequence[str], reasons: Sequence[str] = ()) -> str:
     pairs = [*zip(names, reasons, strict=True)] if reasons else [(name, "") for name in names]
     pairs = [*dict.fromkeys(pairs)]  # several images of one picture
     told = ", ".join(f"{name} ({why})" if why else name for name, why in pairs[:LISTED])
-    # File names need not be valid text.
-    told = told.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return told + (", ..." if len(pairs) > LISTED else "")
+    return valid(told) + (", ..." if len(pairs) > LISTED else "")
+
+
+def valid(text: str) -> str:
+    """A text that can be written as UTF-8; names of files need not be such."""
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def cannot_be_decoded(

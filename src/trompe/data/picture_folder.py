@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from trompe.cache_folder import writing
+from trompe.cache_folder import keep
 from trompe.data.decoder import open_picture
 from trompe.data.files import Directory, Files, OneFile, ZipArchive
 from trompe.data.formats import hint, is_picture, passed_over
@@ -17,7 +17,6 @@ from trompe.data.limits import LIMITS, Limits, explained
 from trompe.data.source import Source
 from trompe.data.subfolders import find_root
 from trompe.errors import UserError
-from trompe.files import CannotWrite, whole_file
 from trompe.paths import expand
 
 # Class of pictures that are in no folder.
@@ -127,7 +126,7 @@ class FolderSource(Source):
         )
         digest = _hash(rows)
         if memo is not None:
-            _write_memo(memo, digest)
+            keep(memo, lambda file: file.write(digest))
         return digest
 
     def _memo(self) -> Path | None:
@@ -161,12 +160,6 @@ def _read_memo(memo: Path) -> str | None:
         known = memo.read_text()
         return known if len(known) == 64 else None
     return None
-
-
-def _write_memo(memo: Path, digest: str) -> None:
-    # Without it only time is lost; if the disk is full, writing the images says so.
-    with contextlib.suppress(CannotWrite), writing(memo.parents[1]), whole_file(memo) as file:
-        file.write(digest)
 
 
 def _hash(value: object) -> str:

@@ -10,11 +10,9 @@ import torch
 
 from trompe.errors import UserError, check_count, show
 
-_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")  # Lightning's names
 # <malloc.h>: never trim the heap, grow it by 64 MiB at a time, serve no request by its own mapping.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _MALLOC_OPTIONS = {_M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 << 20, _M_MMAP_MAX: 0}
-
 
 _TRAINER: dict[str, Any] = {
     "accelerator": "auto",
@@ -22,6 +20,8 @@ _TRAINER: dict[str, Any] = {
     "num_nodes": 1,
     "precision": "auto",
 }
+# As Lightning names them.
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16", 32, 16, None)
 
 
 def cpu_name() -> str:
@@ -78,7 +78,7 @@ def resolve_trainer(trainer: dict[str, Any]) -> dict[str, Any]:
     if resolved["precision"] == "auto":
         native = torch.cuda.is_bf16_supported() if on_gpu else cpu_has_bf16()
         resolved["precision"] = "bf16-mixed" if native else "32-true"
-    if resolved["precision"] not in (*_PRECISIONS, None, 32, 16):
+    if resolved["precision"] not in _PRECISIONS:
         raise UserError(
             f"trainer.precision={show(resolved['precision'])} must be auto, 32-true, bf16-mixed or "
             "16-mixed"

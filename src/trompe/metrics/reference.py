@@ -1,6 +1,5 @@
 """Features of the reference images, kept on disk by the content of the data, not by its name."""
 
-import contextlib
 import hashlib
 import json
 import zipfile
@@ -11,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trompe.cache_folder import writing
+from trompe.cache_folder import keep
 from trompe.errors import UserError
-from trompe.files import CannotWrite, whole_file
 from trompe.metrics.features import FeatureNetwork
 from trompe.metrics.frechet import Gaussian, fit_gaussian
 from trompe.metrics.order import random_order
@@ -106,7 +104,8 @@ def load_reference(
     if arrays is None:
         arrays = _computed(features, data, split, n)
         if path is not None:
-            _keep(path, arrays)
+            contents: dict[str, Any] = {name: tensor.numpy() for name, tensor in arrays.items()}
+            keep(path, lambda file: np.savez(file, **contents), "wb")
     gaussian = Gaussian(arrays["mean"], arrays["root"], arrays["trace"])
     labels, classes = arrays["labels"], len(data.class_names)
     return Reference(arrays["features"], labels, classes, gaussian, classifier=features.classifier)
@@ -128,17 +127,6 @@ def _computed(
     rows = extract(features, data, split, indices)
     labels = torch.cat([data.gather(split, some).labels for some in indices.split(_BATCH_SIZE)])
     return {"features": rows, "labels": labels, **fit_gaussian(rows)._asdict()}
-
-
-def _keep(path: Path, arrays: dict[str, Tensor]) -> None:
-    """Write the file; if that fails, only time is lost."""
-    contents: dict[str, Any] = {name: tensor.numpy() for name, tensor in arrays.items()}
-    with (
-        contextlib.suppress(CannotWrite),
-        writing(path.parents[1]),
-        whole_file(path, "wb") as file,
-    ):
-        np.savez(file, **contents)
 
 
 def _loaded(path: Path, n: int, dim: int) -> dict[str, Tensor] | None:

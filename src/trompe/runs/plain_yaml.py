@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from trompe.runs.shape import is_number
+from trompe.errors import is_number
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_NODES = 100_000
@@ -23,10 +23,8 @@ DEEPEST = 50  # levels of mappings and lists
 
 
 # Where a key of the outermost mapping begins; a line that ends a document.
-_FIRST_KEY, _DOCUMENT = (
-    re.compile(r"(?<=\n)(?=[A-Za-z_])"),
-    re.compile(r"^(---|\.\.\.|%)", re.MULTILINE),
-)
+_FIRST_KEY = re.compile(r"(?<=\n)(?=[A-Za-z_])")
+_DOCUMENT = re.compile(r"^(---|\.\.\.|%)", re.MULTILINE)
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]

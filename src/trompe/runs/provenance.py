@@ -13,12 +13,17 @@ import trompe
 from trompe.masking import mask
 
 
+def checkout() -> Path:
+    """The folder of the git repository that the package is in, if it is in one."""
+    return Path(trompe.__file__).resolve().parents[2]
+
+
 def describe_code() -> dict[str, Any]:
     """The package's version and, in a git checkout, its commit and uncommitted changes.
 
     Where secrets in the changes were masked, ``is_masked`` says so: they do not apply any more.
     """
-    root = Path(trompe.__file__).resolve().parents[2]
+    root = checkout()
     commit = _git(root, "rev-parse", "HEAD")
     diff = (_git(root, "diff", "HEAD") or "") if commit else None
     masked = mask(diff)

@@ -11,28 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from trompe.errors import UserError
+from trompe.errors import FileFault
 from trompe.runs.plain_yaml import DEEPEST, parse_yaml, parse_yaml_shared
 from trompe.runs.shape import Shape, misfit
 
 _LARGEST = 32_000_000  # bytes; the uncommitted changes of the code are in some
 
 
-class Unreadable(UserError):
-    """A file that cannot be read, or does not hold what it should.
+class Unreadable(FileFault):
+    """A file that cannot be read, or does not hold what it should."""
 
-    Args:
-        path: the file.
-        reason: what is wrong with it, in words.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)  # what pickle makes it from again
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"cannot read {self.path}: {self.reason}"
+    what = "cannot read"
 
 
 @contextmanager

@@ -6,10 +6,11 @@ be anything.
 """
 
 import reprlib
-import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from trompe.errors import is_number
 
 
 class Kind(NamedTuple):
@@ -37,12 +38,6 @@ class Maybe(NamedTuple):
 
 
 Shape = Kind | Mapping[str, Any] | list[Any] | Each | Maybe
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a finite number that a float can hold; a boolean is none."""
-    most = sys.float_info.max
-    return type(value) in (int, float) and -most <= value <= most
 
 
 def _is_time(value: Any) -> bool:

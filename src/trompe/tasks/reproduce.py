@@ -15,7 +15,6 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-import trompe
 from trompe.engine.checkpoint import load_checkpoint
 from trompe.engine.hardware import describe_hardware
 from trompe.errors import UserError, check_count, check_number
@@ -28,9 +27,10 @@ from trompe.runs.differences import (
     first_difference,
 )
 from trompe.runs.index import find_runs
-from trompe.runs.provenance import describe_code, describe_packages
+from trompe.runs.provenance import checkout, describe_code, describe_packages
 from trompe.runs.run_folder import RunFolder, open_run, write_json
 from trompe.search_path import command as trompe_command
+from trompe.streams import visible
 from trompe.sweeps.launchers import Local
 from trompe.sweeps.trial import Active
 from trompe.trust import PARTS, open_config
@@ -139,7 +139,7 @@ def source_of(run: RunFolder, code: str) -> Iterator[list[str]]:
         yield trompe_command("train")
         return
     recorded = run.read_facts()["code"]
-    root = _root()
+    root = checkout()
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "trompe"
         _git(root, "worktree", "add", "--detach", str(tree), recorded["commit"])
@@ -161,14 +161,14 @@ def check_recorded(run: RunFolder, trust: bool) -> None:
     """
     recorded = run.read_facts().get("code") or {}
     commit, diff = recorded.get("commit"), recorded.get("dirty_diff")
-    if not commit or not (_root() / ".git").exists():
+    if not commit or not (checkout() / ".git").exists():
         raise UserError(
             f"{run.path}: no commit is recorded, or this is not a checkout: use code=current"
         )
     if not re.fullmatch("[0-9a-f]{40,64}", str(commit)) or not _has_commit(commit):
         raise UserError(
             f"{run.path} was trained on the commit {str(commit)[:12]!r}, which is not in "
-            f"{_root()}: fetch it, or use code=current"
+            f"{checkout()}: fetch it, or use code=current"
         )
     if recorded.get("is_masked"):
         raise UserError(
@@ -179,7 +179,8 @@ def check_recorded(run: RunFolder, trust: bool) -> None:
         return
     if "\nGIT binary patch" in diff:  # which git diff does not write of itself, and nobody can read
         raise UserError(f"{run.path}: its recorded changes hold binary files: use code=current")
-    print(f"{run.path} was trained with these changes to {commit[:12]}:\n{_harmless(diff)}")
+    shown = visible(diff, kept="\n\t")
+    print(f"{run.path} was trained with these changes to {commit[:12]}:\n{shown}")
     if trust is True:  # not the text of trust=no
         return
     if not sys.stdin.isatty():
@@ -190,18 +191,9 @@ def check_recorded(run: RunFolder, trust: bool) -> None:
         raise UserError("the recorded changes were not applied, and nothing was run")
 
 
-def _root() -> Path:
-    return Path(trompe.__file__).resolve().parents[2]
-
-
 def _has_commit(commit: str) -> bool:
-    command = ["git", "-C", str(_root()), "cat-file", "-e", f"{commit}^{{commit}}"]
+    command = ["git", "-C", str(checkout()), "cat-file", "-e", f"{commit}^{{commit}}"]
     return subprocess.run(command, capture_output=True).returncode == 0
-
-
-def _harmless(text: str) -> str:
-    """A text whose control characters, which could hide parts of it, are visible."""
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _git(root: Path, *arguments: str, text: str | None = None) -> None:

@@ -15,6 +15,7 @@ from rich.text import Text
 from trompe.errors import UserError, check_count, show
 from trompe.paths import expand
 from trompe.report.collect import Entry, protocol_groups, read_entries
+from trompe.streams import visible
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -163,7 +164,4 @@ def as_cell(value: Any) -> str:
     """A value in a table's cell, without what a terminal would take for a command."""
     if isinstance(value, float):
         return f"{value:.5g}"
-    text = "" if value is None else str(value)
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "" if value is None else visible(str(value))
