@@ -52,7 +52,7 @@ def test_four_workers_start_at_once_and_one_is_killed(trompe: Trompe, server: st
     assert states == {"COMPLETE": 11, "RUNNING": 1}
     (left,) = (run for run in runs(outputs[0]) if run.read_facts()["status"] != "done")
     before = len(left.read_metrics())
-    trompe("sweep", f"resume={left.path.parents[3]}")
+    trompe("sweep", "trust=true", f"resume={left.path.parents[3]}")
 
     trials = trials_in(url)
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 12
