@@ -27,6 +27,7 @@ import psutil
 from trompe.engine.checkpoint import load_checkpoint
 from trompe.engine.hardware import describe_hardware
 from trompe.runs.differences import differing_tensor
+from trompe.runs.index import find_folders, find_runs
 from trompe.runs.run_folder import RunFolder
 
 TICKS = 12
@@ -88,14 +89,14 @@ class Campaign:
         """Whether there is nothing to resume: the command would start another run."""
         if self.kind == "sweep":
             return False
-        return any(run.read_facts()["status"] == "done" for run in runs_in(output))
+        return any(run.read_facts()["status"] == "done" for run in find_runs(output))
 
     def finish(self, output: Path) -> list[RunFolder]:
         """Let it run to its end; its runs, in the order of the learning rate."""
         if not self.is_done(output) and (code := self.start(output).wait()):
             log = (output / "log.txt").read_text(errors="replace")
             raise SystemExit(f"{self.kind} ended with exit code {code}:\n{log}")
-        found = [run for run in runs_in(output) if run.read_facts()["status"] == "done"]
+        found = [run for run in find_runs(output) if run.read_facts()["status"] == "done"]
         return sorted(found, key=lambda run: run.read_config()["model"]["optimizer"]["lr"])
 
     def run(self, kills: int) -> None:
@@ -166,20 +167,16 @@ class Campaign:
                 self.differences.append(f"{run.path}: {found or 'records'}")
 
 
-def runs_in(output: Path) -> list[RunFolder]:
-    """All runs below a folder."""
-    return [RunFolder(file.parent) for file in sorted(output.rglob("run.json"))]
-
-
 def records_in(output: Path) -> int:
     """The number of ticks that the newest run below a folder has recorded."""
-    found = runs_in(output)
+    found = find_runs(output)
     return len(found[-1].read_metrics()) if found else 0
 
 
 def written(output: Path) -> set[Path]:
     """Checkpoints that are being written, or were when they were killed."""
-    return set(output.rglob("checkpoints/*.tmp*"))
+    folders = (folder / "checkpoints" for folder in find_folders(output))
+    return {file for folder in folders for file in folder.glob("*.tmp*")}
 
 
 def state_of(run: RunFolder) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tests.conftest import FAMILIES, TINY, Trompe, difference, load, wait
 from tests.runs.test_ddp import NO_NORM, ODD
 from tests.runs.test_resume import RESULT
 from tests.runs.test_sweep import table_of, the_sweep
+from trompe.runs.index import find_runs
 from trompe.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.cluster
@@ -24,13 +25,22 @@ SWEEP = ["sweep", *GAN, "sampler=grid", "objective=loss/generator", "launcher=su
 # 100 ticks, of which each has a checkpoint and none is measured.
 LONG = ["kimg=4.8", "evaluation.every_kimg=1000", "samples.every_kimg=1000"]
 
+SLOW = """
+import time
+from pytorch_lightning import Callback
+class Slow(Callback):
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if batch_idx % 10 == 0:
+            time.sleep(0.2)
+"""
+
 
 def shell(trompe: Trompe, *command: str) -> str:
     return output_of(*command, cwd=trompe.folder, env=trompe.env, timeout=300)
 
 
 def runs_of(trompe: Trompe) -> list[RunFolder]:
-    return [RunFolder(path.parent) for path in sorted(trompe.outputs.rglob("run.json"))]
+    return find_runs(trompe.outputs)
 
 
 def wait_for_checkpoint(trompe: Trompe, process: subprocess.Popen, count: int = 1) -> None:
@@ -67,13 +77,17 @@ def test_a_job_that_is_canceled_is_left_and_resumed(on_cluster):
 def test_a_job_that_runs_out_of_time_waits_again_and_resumes(on_cluster):
     """SLURM warns it, submitit puts it back into the queue; the same weights come out.
 
-    That takes minutes: SLURM warns after one of two, and lets the job wait for two more.
+    That takes minutes: SLURM warns after one of two, and lets the job wait for two more. The trial
+    sleeps at each tick, so that no machine is done before the warning.
     """
     trompe = on_cluster
+    (trompe.folder / "slow.py").write_text(SLOW)
+    trompe.env["PYTHONPATH"] = f"{trompe.folder}:{os.environ.get('PYTHONPATH', '')}"
     arguments = [*LONG, "kimg=60", "tick_kimg=0.48", "model.optimizer.lr=2e-4"]
     whole = trompe.start_afresh("train", *GAN, *arguments, "paths.output_dir=whole")
     short = ["launcher.parameters.timeout_min=2", "+launcher.parameters.slurm_signal_delay_s=30"]
-    process = trompe.start_afresh(*SWEEP, *arguments, *short, "seed=choice(0)")
+    slow = "+callbacks.slow._target_=slow.Slow"
+    process = trompe.start_afresh(*SWEEP, *arguments, *short, slow, "seed=choice(0)")
     _, err = process.communicate(timeout=900)
     assert process.returncode == 0, err
     assert [row["state"] for row in table_of(the_sweep(trompe))] == ["done"]
@@ -81,7 +95,7 @@ def test_a_job_that_runs_out_of_time_waits_again_and_resumes(on_cluster):
     assert len(run.read_facts()["sessions"]) > 1
     _, err = whole.communicate(timeout=900)
     assert whole.returncode == 0, err
-    reference = RunFolder(next((trompe.folder / "whole").rglob("run.json")).parent)
+    (reference,) = find_runs(trompe.folder / "whole")
     a, b = load(reference.last_checkpoint), load(run.last_checkpoint)
     assert difference({k: a[k] for k in RESULT}, {k: b[k] for k in RESULT}) is None
 
@@ -96,7 +110,7 @@ def test_the_tasks_of_a_job_are_the_processes_of_a_trial(on_cluster):
     assert run.read_facts()["sessions"][0]["processes"] == 2
     assert run.read_facts()["status"] == "done"
     trompe("train", *gan, "paths.output_dir=one")
-    one = RunFolder(next((trompe.folder / "one").rglob("run.json")).parent)
+    (one,) = find_runs(trompe.folder / "one")
     first, second = (load(r.last_checkpoint)["state_dict"] for r in (one, run))
     for name, weights in first.items():
         torch_close(weights, second[name])
@@ -106,7 +120,7 @@ def test_the_tasks_of_a_job_are_the_processes_of_a_trial(on_cluster):
     log = max(trompe.outputs.glob("sweeps/*/trials/0000/stderr.log"))
     (line,) = log.read_text().splitlines()
     assert "2 tasks of this job train one run, but trainer.devices=1 times" in line
-    assert runs_of(trompe) == [run]
+    assert [found.path for found in runs_of(trompe)] == [run.path]
 
 
 def torch_close(a, b) -> None:
