@@ -149,7 +149,7 @@ def test_a_worker_that_dies_while_it_asks_costs_no_combination(trompe: Trompe) -
 
 def test_an_interrupted_sweep_can_be_moved(trompe: Trompe) -> None:
     """What was stopped in the middle is taken up from the new place."""
-    process = trompe.start_afresh("sweep", "model.optimizer.lr=1e-3,2e-3", "kimg=20", *QUICK[1:])
+    process = trompe.start("sweep", "model.optimizer.lr=1e-3,2e-3", "kimg=20", *QUICK[1:])
     wait(lambda: any(trompe.outputs.glob("sweeps/*/trials/0000/*/run/checkpoints/last.ckpt")))
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)

@@ -81,7 +81,7 @@ def test_a_grid_cut_short_is_sampled(trompe: Trompe, n_trials: int) -> None:
 def test_workers_that_start_at_once_queue_a_grid_once(trompe: Trompe, tmp_path) -> None:
     shared = (f"storage=sqlite:///{tmp_path}/shared.db", "study=shared")
     workers = [
-        trompe.start_afresh("sweep", "model.optimizer.lr=1e-3,1e-2,1e-1,1", *shared, *QUICK)
+        trompe.start("sweep", "model.optimizer.lr=1e-3,1e-2,1e-1,1", *shared, *QUICK)
         for _ in range(3)
     ]
     for worker in workers:
