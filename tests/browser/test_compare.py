@@ -82,7 +82,7 @@ def make_run(
         record = {"kimg": tick, "tick": tick, "fd_random_conv": 100 / tick + 7 * (number % 3)}
         run.append_metrics({**record, "kd_random_conv": 1 / tick, "loss/generator": 0.5})
         grid = Image.effect_noise((side, side), 80).convert("RGB")
-        grid.save(run.path / "samples" / f"{tick:09.3f}.png")
+        grid.save(run.path / "samples" / f"{tick:09.3f}.png", compress_level=1)
     run.update_facts(status="done")
     return run
 

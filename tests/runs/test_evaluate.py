@@ -2,20 +2,24 @@
 
 import json
 import re
-import subprocess
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from tests.conftest import FAMILIES, TINY, Trompe
+from tests.unit.test_frechet import Photographs, images
+from tests.warm import CONTEXT
 from trompe import __version__
 from trompe.command import config_dir
 from trompe.errors import UserError
+from trompe.methods.capabilities import Images
+from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import RandomConv
 from trompe.runs.ranking import Value, rank
 from trompe.tasks.evaluate import evaluate
@@ -223,34 +227,27 @@ def test_a_missing_run_is_one_line(trompe: Trompe) -> None:
     assert "no run folder at nowhere" in trompe.fails("evaluate", "run=nowhere")
 
 
-SCRIPT = """
-import json, sys, torch
-from trompe.metrics.feature_comparison import FeatureComparison
-from trompe.methods.capabilities import Images
-from trompe.metrics.features import RandomConv
-from tests.unit.test_frechet import Photographs, images
-rank, world, store = int(sys.argv[1]), int(sys.argv[2]), f"file://{sys.argv[3]}"
-torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=world)
-some = images(1003, 16)
-metric = FeatureComparison(RandomConv(dim=16), ["fd", "kd", "precision", "coverage"], 1003, 500)
-metric.prepare(Photographs(some=images(300, 16, seed=1)))
-# With blocks of 512 there are two of them, so that a third process has none.
-for numbers in torch.arange(1003).split(512)[rank::world]:
-    metric.update(Images(some[numbers]), numbers)
-print(json.dumps({name: score.value for name, score in metric.compute().items()}))
-"""
+def measure(rank: int, world: int, store: str, told: Connection) -> None:
+    torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=world)
+    some = images(1003, 16)
+    names = ["fd", "kd", "precision", "coverage"]
+    metric = FeatureComparison(RandomConv(dim=16), names, 1003, 500)
+    metric.prepare(Photographs(some=images(300, 16, seed=1)))
+    # With blocks of 512 there are two of them, so that a third process has none.
+    for numbers in torch.arange(1003).split(512)[rank::world]:
+        metric.update(Images(some[numbers]), numbers)
+    told.send({name: score.value for name, score in metric.compute().items()})
 
 
 def values_of(world: int, folder: Path) -> list[dict[str, float]]:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(rank), str(world), str(folder / f"store{world}")],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world)
-    ]
-    return [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+    store, ends = f"file://{folder / f'store{world}'}", []
+    for number in range(world):
+        end, told = CONTEXT.Pipe(duplex=False)
+        CONTEXT.Process(target=measure, args=(number, world, store, told), daemon=True).start()
+        told.close()
+        ends.append(end)
+    assert all(end.poll(120) for end in ends)
+    return [end.recv() for end in ends]
 
 
 def test_one_two_and_three_processes_agree(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_full_disk_stops_the_sweep_and_loses_nothing(trompe: Trompe) -> None:
 
 def test_a_trial_whose_folder_is_deleted_does_not_stop_the_sweep(trompe: Trompe) -> None:
     arguments = ("model.optimizer.lr=1e-3,1e-2", "kimg=15", "sampler=grid", PLANTED)
-    process = trompe.start_afresh("sweep", *arguments, "objective=distance", "poll_seconds=0.05")
+    process = trompe.start("sweep", *arguments, "objective=distance", "poll_seconds=0.05")
     trained = "sweeps/*/trials/0000/*/run/metrics.jsonl"
     wait(lambda: process.poll() is not None or any(trompe.outputs.glob(trained)))
     assert process.poll() is None, process.communicate()
