@@ -12,11 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from trompe.errors import UserError
+from trompe.grammar import overrides_parser
+from trompe.links import links
 from trompe.runs.older import upgrade_config
 from trompe.runs.run_folder import RunFolder
 
@@ -31,6 +32,8 @@ _OURS = {
     "launcher": ("trompe.sweeps.launchers",),
     "sampler": ("trompe.sweeps.samplers",),
 }
+# Not this one: it keeps its state as a pickle in the study, and a study may be a stranger's too.
+_PICKLES = ("optuna.samplers.CmaEsSampler",)
 PARTS = ("model", "data", "metrics", "callbacks", "logger")  # of a run's config
 # Modules whose functions count too: pure ones on tensors.
 _FUNCTIONS = ("trompe.losses",)
@@ -45,8 +48,10 @@ _THEIRS = {
 _DATA_SETS = ("CIFAR10", "CIFAR100", "MNIST", "FashionMNIST", "KMNIST", "CelebA")
 # Groups in which a text may name a function to import: a loss, a penalty, a measure.
 _LOOKED_UP = ("model", "metrics", "callbacks")
-# timm's names of networks that somebody else describes.
-_HUB = re.compile("(hf[-_]hub|local-dir):")
+# timm's names of networks that somebody else describes; it reads them as URLs, whose letters may
+# be large and in which blanks do not count.
+_HUB = re.compile("(hf[-_]?hub|local[-_]?dir):", re.IGNORECASE)
+_BLANKS = re.compile(r"[\x00-\x20]")
 _GET_CLASS = "hydra.utils.get_class"
 # Interpolations that take values from the config itself, and conf/paths; all others ask the world.
 _INERT = re.compile(
@@ -78,10 +83,10 @@ def open_config(run: RunFolder, trust: bool, *parts: str) -> dict[str, Any]:
 def check_config(
     folder: Path, config: Mapping[str, Any], trust: bool, own: Collection[str] = ()
 ) -> None:
-    """Refuse a resolved config that names code outside of the list.
+    """Refuse a resolved config that names code outside of the list, or comes with links.
 
     Raises:
-        UserError: for that, and for interpolations, which a resolved config has none of.
+        UserError: for these, and for interpolations, which a resolved config has none of.
     """
     for key, text in _texts(config):
         if "${" in text:
@@ -89,6 +94,7 @@ def check_config(
                 f"{folder}: {key}={_shown(text)} is not a plain value, as all of a run's config "
                 "must be: write the value itself"
             )
+    _refuse(folder, "has links to files elsewhere, which it would write", links(folder), trust)
     _refuse(folder, "names code of its own", foreign_names(config, own), trust)
 
 
@@ -98,7 +104,7 @@ def check_overrides(folder: Path, overrides: Collection[str], trust: bool) -> No
     Raises:
         UserError: naming them.
     """
-    parser = OverridesParser.create()
+    parser = overrides_parser()
     found = []
     for text in overrides:
         try:
@@ -106,8 +112,11 @@ def check_overrides(folder: Path, overrides: Collection[str], trust: bool) -> No
         except (HydraException, TypeError) as error:
             raise UserError(f"{folder}: cannot read the override {_shown(str(text))}") from error
         key, _, value = text.partition("=")
-        # Only a key without dots can choose a file, whose name is then below a folder of configs.
-        if "hydra" in _WORDS.findall(key) or ("." not in key and _ELSEWHERE.search(value)):
+        # Only a key without dots, but for those of its package, can choose a file, whose name is
+        # then below a folder of configs.
+        group = key.partition("@")[0]
+        chooses = "." not in group or "/" in group
+        if "hydra" in _WORDS.findall(key) or (chooses and _ELSEWHERE.search(f"{group} {value}")):
             found.append(_shown(text))
     _refuse(folder, "sets up Hydra", found, trust)
 
@@ -168,7 +177,7 @@ def foreign_names(config: Mapping[str, Any], own: Collection[str] = ()) -> list[
         f"{_shown(name)} ({key})"
         for group, part in config.items()
         for key, name in _named(part, str(group), str(group))
-        if name not in own and not is_listed(name, str(group))
+        if (name not in own or name in _PICKLES) and not is_listed(name, str(group))
     ]
     return list(dict.fromkeys(found))
 
@@ -185,8 +194,10 @@ def _named(value: Any, key: str, group: str) -> Iterator[tuple[str, str]]:
         if target == _GET_CLASS and value.keys() == {"_target_", "path"}:
             yield f"{key}.path", str(value["path"])
             return
-        if target is not None or "_target_" in value:
-            yield f"{key}._target_", str(target)
+        if "_target_" in value:
+            # With more keys, get_class would import a path that is not looked at.
+            path = f" {value['path']}" if target == _GET_CLASS and "path" in value else ""
+            yield f"{key}._target_", f"{target}{path}"
         for inner, entry in value.items():
             if inner != "_target_":
                 yield from _named(str(inner), f"{key}.{inner}", group)
@@ -196,7 +207,7 @@ def _named(value: Any, key: str, group: str) -> Iterator[tuple[str, str]]:
             yield from _named(entry, f"{key}.{number}", group)
     elif isinstance(value, str) and group in _LOOKED_UP:
         inside = _is_below(value.rpartition(".")[0], _OURS[group])
-        if _HUB.match(value) or (_could_be_imported(value) and not inside):
+        if _HUB.match(_BLANKS.sub("", value)) or (_could_be_imported(value) and not inside):
             yield key, value
 
 
@@ -216,7 +227,7 @@ def is_listed(name: str, group: str) -> bool:
     modules on the list are imported.
     """
     module, _, attribute = name.rpartition(".")
-    if not all(part.isidentifier() for part in name.split(".")):
+    if name in _PICKLES or not all(part.isidentifier() for part in name.split(".")):
         return False
     if group == "data" and module == "torchvision.datasets":
         return attribute in _DATA_SETS

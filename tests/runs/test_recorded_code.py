@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,13 +82,23 @@ def test_recorded_code_that_is_refused(
         check_recorded(run, trust=True)
 
 
+def test_a_recorded_commit_is_asked_for_without_changes_too(
+    run: RunFolder, diff: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be one from before folders were checked."""
+    diff("")
+    with pytest.raises(UserError, match="runs the recorded code shown above: set trust=true"):
+        check_recorded(run, trust=False)
+    assert re.search("was trained on the commit [0-9a-f]{12}, unchanged", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("answer", ["y", "n", ""])
 def test_recorded_changes_are_shown_and_asked_for(
     answer: str, run: RunFolder, diff: Any, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
     diff("+harmless\n\x1b[2K\x1b[1A\rhidden\u202e\n")
     for trust in (False, "no"):
-        with pytest.raises(UserError, match="set trust=true if you trust them"):
+        with pytest.raises(UserError, match="set trust=true if you trust it"):
             check_recorded(run, trust)
     shown = capsys.readouterr().out
     assert "\\x1b[2K\\x1b[1A\\rhidden\\u202e" in shown and "\x1b" not in shown
@@ -99,5 +110,5 @@ def test_recorded_changes_are_shown_and_asked_for(
         if answer == "y":
             check_recorded(run, trust=False)
         else:
-            with pytest.raises(UserError, match="not applied, and nothing was run"):
+            with pytest.raises(UserError, match="not checked out, and nothing was run"):
                 check_recorded(run, trust=False)

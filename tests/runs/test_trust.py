@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -25,7 +25,8 @@ from trompe.masking import mask
 from trompe.runs.run_folder import RunFolder
 from trompe.search_path import command
 from trompe.sweeps.launchers import Local
-from trompe.sweeps.recorded_sweep import compose_recorded
+from trompe.sweeps.recorded_sweep import compose_recorded, consent
+from trompe.sweeps.request import reopen
 from trompe.sweeps.sweep_folder import SweepFolder
 from trompe.tasks.reproduce import source_of
 
@@ -195,6 +196,7 @@ def opened() -> Iterator[DictConfig]:
         ({"experiment": ["seed=0,1", "run=/nowhere", "trust=true"]}, "run=/nowhere"),
         ({"experiment": ["seed=0,1", "trust=true"]}, "trust=true (experiment)"),
         ({"experiment": ["seed=0,1", "+hydra.callbacks.x._target_=os.x"]}, "sets up Hydra"),
+        ({"overrides": ["sampler=cmaes"]}, "optuna.samplers.CmaEsSampler (sampler._target_)"),
     ],
 )
 def test_a_sweep_of_a_stranger_is_not_resumed(
@@ -220,6 +222,68 @@ def test_a_usual_sweep_is_resumed(opened: DictConfig, monkeypatch: pytest.Monkey
         Path("a_sweep"), description, ["n_trials=3"], opened, description["flags"]
     )
     assert config.n_trials == 3 and config.storage == mask(url)
+
+
+def test_the_command_that_resumes_a_sweep_says_trust_where_it_is_needed(
+    opened: DictConfig, tmp_path: Path
+) -> None:
+    usual = {**SWEEP, "experiment": ["model.optimizer.lr=log(1e-5,1e-3)"]}
+    assert consent(tmp_path, usual) == ""
+    for more in ("storage=sqlite:////somewhere/x.db", "launcher.command=[x]", "sampler=cmaes"):
+        assert consent(tmp_path, {**usual, "overrides": [more]}) == " trust=true"
+
+
+def test_results_of_jobs_are_read_from_the_persons_own_folder(
+    opened: DictConfig, tmp_path: Path
+) -> None:
+    """Not from where the sweep says: they are pickles."""
+    for more in ([], ["launcher.folder=/strangers"]):
+        description = {**SWEEP, "overrides": ["launcher=submitit", *more]}
+        config = compose_recorded(tmp_path, description, [], opened, [], tmp_path / "mine")
+        assert config.launcher.folder == str(tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "target"),
+    [
+        # Harmless at both ends of a range, and with the folder that the sweep itself has.
+        (["+p=range(0,3)", "+t.k1=planted_code.name"], "oc.select:t.k${p},{harmless}"),
+        (
+            ["seed=0,1", "paths.output_dir=h", "+h={harmless}"],
+            "oc.select:${paths.output_dir},{bad}",
+        ),
+    ],
+)
+def test_a_trial_is_checked_as_it_runs(
+    experiment: list[str], target: str, trompe: Trompe, planted: Path
+) -> None:
+    def named(text: str) -> str:
+        harmless = "trompe.callbacks.progress.Progress"
+        return text.replace("{harmless}", harmless).replace("{bad}", "planted_code.name")
+
+    text = f"+callbacks.x._target_='${{{named(target)}}}'"
+    experiment = [*map(named, experiment), "data=shapes", "kimg=0.048", "name=n", text]
+    overrides = ["storage=journal", "sampler=grid", "objective=x"]
+    folder = make_sweep(trompe.folder, overrides=overrides, experiment=experiment)
+    told = trompe.fails("sweep", f"resume={folder}", "jobs=2")
+    assert "planted_code.name (callbacks.x._target_): set trust=true" in told
+    assert not planted.exists()
+
+
+def test_a_module_in_the_directory_of_a_sweep_is_not_found(
+    opened: DictConfig, planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by its trials nor by what libraries start there, as submitit does."""
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "ast.py").write_text(CODE.format(ran=str(planted)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+    folder = make_sweep(tmp_path, cwd=str(there))
+    reopen(OmegaConf.merge(opened, {"resume": str(folder)}), [], [])
+    assert Path.cwd() == there
+    subprocess.run([sys.executable, "-m", "timeit", "-n1", "-r1"], check=True, capture_output=True)
+    assert not planted.exists()
 
 
 def test_a_study_in_a_database_is_not_connected_to(trompe: Trompe, run: RunFolder) -> None:

@@ -32,7 +32,8 @@ SHIPPED = sorted(
         for file in Path(config_dir()).glob("*/**/*.yaml")
         if (folder := file.relative_to(config_dir()).parts[0]) not in ("stylizer", "experiment")
         for name in re.findall(r"(?:_target_|path): *([a-z]\w*\.[\w.]+)", file.read_text())
-        if name != "hydra.utils.get_class"
+        # Which imports what it is told to, and which keeps its state as a pickle in the study.
+        if name not in ("hydra.utils.get_class", "optuna.samplers.CmaEsSampler")
     }
 )
 
@@ -93,6 +94,8 @@ def test_groups_have_lists_of_their_own() -> None:
     assert not is_listed("torchvision.datasets.LSUN", "data")  # reads a pickle beside the images
     assert not is_listed("torchvision.datasets.utils.extract_archive", "data")
     assert not is_listed("trompe.methods.gan.GAN", "seed")
+    assert is_listed("optuna.samplers.TPESampler", "sampler")
+    assert not is_listed("optuna.samplers.CmaEsSampler", "sampler")
 
 
 @pytest.fixture
@@ -117,10 +120,16 @@ KINDS: list[tuple[dict[str, Any], str]] = [
     ({"seed": EVIL}, "planted_code.name (seed._target_)"),
     ({"trainer": {"x": EVIL}}, "planted_code.name (trainer.x._target_)"),
     ({"model": {"loss": "planted_code.name"}}, "planted_code.name (model.loss)"),
+    (
+        {"data": {"x": {"_target_": "hydra.utils.get_class", "path": "planted_code.x", "y": 0}}},
+        "hydra.utils.get_class planted_code.x (data.x._target_)",
+    ),
     ({"model": {"loss": "planted_code."}}, "planted_code. (model.loss)"),
     ({"model": {"penalties": {"planted_code.x": 1}}}, "(model.penalties.planted_code.x)"),
     ({"metrics": {"m": {"measures": ["fd", "planted_code.x"]}}}, "(metrics.m.measures.1)"),
     ({"metrics": {"m": {"architecture": "hf-hub:a/b"}}}, "hf-hub:a/b (metrics.m.architecture)"),
+    ({"metrics": {"m": {"architecture": "Local-Dir:/a"}}}, "Local-Dir:/a (metrics.m.architecture)"),
+    ({"metrics": {"m": {"architecture": " hf-\thub:a/b"}}}, "(metrics.m.architecture)"),
     (
         {"model": {"norm": {"_target_": "hydra.utils.get_class", "path": "planted_code"}}},
         "planted_code (model.norm.path)",
@@ -146,6 +155,21 @@ def test_code_of_a_folder_is_told_and_not_imported(
     assert not planted.exists()
     check_config(Path("a_run"), config, trust=True)
     assert consent(config) == " trust=true"
+
+
+def test_links_in_a_folder_are_told(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "wandb").mkdir()
+    (run / "wandb" / "latest-run").symlink_to(tmp_path)  # the tracker's own
+    (tmp_path / "link").symlink_to(run)
+    check_config(tmp_path / "link", {}, trust=False)
+    (run / "metrics.jsonl").symlink_to(tmp_path / "elsewhere")
+    (run / "checkpoints" / "last.ckpt").symlink_to(tmp_path)
+    told = "has links to files elsewhere, which it would write: checkpoints/last.ckpt, metrics"
+    with pytest.raises(UserError, match=told):
+        check_config(run, {}, trust=False)
+    check_config(run, {}, trust=True)
 
 
 def test_many_names_are_told_in_short() -> None:
@@ -193,6 +217,7 @@ def test_interpolations_of_a_recorded_config_stay_text(monkeypatch: pytest.Monke
         "+experiment=/tmp/elsewhere",
         "model=dcgan,/tmp/elsewhere",
         "experiment='~/elsewhere'",
+        "+schedule@model.generator_lr=../../../../tmp/elsewhere",
     ],
 )
 def test_recorded_overrides_do_not_set_up_hydra(override: str) -> None:
@@ -209,7 +234,13 @@ def test_recorded_overrides_that_are_none(override: Any) -> None:
 
 def test_usual_overrides_are_fine() -> None:
     usual = ["model=dcgan", "data.path=../x", "+schedule@model.generator_lr=cosine", "~model.x"]
-    usual += ["metrics=[a,b]", "seed=0,1", "storage=postgresql://u@h/d", "kimg='${times:2,${x}}'"]
+    usual += [
+        "model.optimizer.lr=log(1e-5,1e-3)",
+        "metrics=[a,b]",
+        "seed=0,1",
+        "storage=postgresql://u@h/d",
+        "kimg='${times:2,${x}}'",
+    ]
     check_overrides(Path("x"), usual, trust=False)
 
 

@@ -39,6 +39,7 @@ class Settings:
         poll_seconds: time between two checks of the trials.
         common: arguments of every trial, before its overrides.
         trust: whether the trials' runs may name code of their own, as this session's do.
+        check: refuses the overrides of a trial that this session may not run.
     """
 
     sweep_id: str
@@ -49,6 +50,7 @@ class Settings:
     poll_seconds: float
     common: list[str]
     trust: bool
+    check: Callable[[list[str]], None]
 
 
 class Queue:

@@ -9,12 +9,14 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
+from trompe.errors import UserError
 from trompe.masking import mask
 from trompe.sweeps.arguments import first_key
 from trompe.sweeps.space import parse_space
 from trompe.sweeps.storage import OWN_FILES
 from trompe.training.config import SESSION_KEYS
 from trompe.trust import check_commands, check_composed, check_config, check_overrides, texts_of
+from trompe.words import as_override
 
 _PLACE = re.compile("slurm_(account|constraint|gres|mem|partition|qos|reservation|time)")
 _WORD = re.compile(r"[\w.,:@+-]+")
@@ -26,6 +28,7 @@ def compose_recorded(
     new: list[str],
     cfg: DictConfig,
     flags: list[str],
+    jobs: Path | None = None,
 ) -> DictConfig:
     """The config of a recorded sweep, if all that it and its trials would run is allowed.
 
@@ -35,6 +38,7 @@ def compose_recorded(
         new: overrides of what may change.
         cfg: what the person composed; it says whether the folder is trusted.
         flags: of Hydra's, that the person gave.
+        jobs: the person's own folder for the files of jobs on a cluster, whose results are pickles.
 
     Raises:
         UserError: naming what else it would run, or connect to.
@@ -42,12 +46,13 @@ def compose_recorded(
     overrides, experiment = description["overrides"], description["experiment"]
     if cfg.trust is True:
         return compose("sweep", [*overrides, *new])
-    storage = mask(os.environ.get("TROMPE_STORAGE", ""))  # who names it there means it
-    own = {*texts_of(cfg), *flags, storage}
+    own = own_texts(cfg, flags)
     check_overrides(folder, overrides, False)
     check_commands(folder, {"flags": description["flags"]}, False, own)
     config = compose("sweep", [*overrides, *new])
     check_composed(folder, config, False, own)
+    if "folder" in config.launcher and jobs is not None:
+        config.launcher.folder = str(jobs)
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     parts = {key: resolved[key] for key in ("sampler", "pruner", "launcher")}
     check_config(folder, parts, False, own)
@@ -58,6 +63,11 @@ def compose_recorded(
     check_commands(folder, {"experiment": chosen}, False)
     _check_trials(folder, space, own)
     return config
+
+
+def own_texts(cfg: DictConfig, flags: Collection[str]) -> set[str]:
+    """What the person says in this command, or in the environment, and so means."""
+    return {*texts_of(cfg), *flags, mask(os.environ.get("TROMPE_STORAGE", ""))}
 
 
 def _commands(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +92,30 @@ def _is_plain(key: str, value: Any) -> bool:
 
 def _check_trials(folder: Path, space: list[str], own: Collection[str]) -> None:
     for overrides in parse_space(space).examples():
-        composed = compose("train", overrides)
-        check_composed(folder, composed, False, own)
-        resolved: Any = OmegaConf.to_container(composed, resolve=True)
-        check_config(folder, resolved, False, own)
+        check_trial(folder, overrides, own)
+
+
+def check_trial(folder: Path, overrides: Collection[str], own: Collection[str]) -> None:
+    """Refuse a trial of a recorded sweep that would run what is not allowed.
+
+    Args:
+        folder: of the sweep.
+        overrides: all that its process is started with, but for the person's flags.
+        own: texts of the person's own config.
+
+    Raises:
+        UserError: naming what it would run.
+    """
+    composed = compose("train", [as_override(word) for word in overrides])
+    check_composed(folder, composed, False, own)
+    resolved: Any = OmegaConf.to_container(composed, resolve=True)
+    check_config(folder, resolved, False, own)
+
+
+def consent(folder: Path, description: Mapping[str, Any]) -> str:
+    """What the command that resumes a sweep has to end in: `` trust=true``, or nothing."""
+    try:
+        compose_recorded(folder, description, [], compose("sweep"), [])
+    except UserError:
+        return " trust=true"
+    return ""

@@ -1,6 +1,6 @@
 """What a sweep was asked for: now, or when its folder was made."""
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from optuna.samplers import BaseSampler
 from trompe.errors import UserError, check_count, check_positive
 from trompe.parts import make
 from trompe.paths import expand
+from trompe.search_path import enter
 from trompe.sweeps.arguments import first_key
 from trompe.sweeps.objective import choose_objective
-from trompe.sweeps.recorded_sweep import compose_recorded
+from trompe.sweeps.recorded_sweep import check_trial, compose_recorded, own_texts
 from trompe.sweeps.samplers import Automatic, Grid
 from trompe.sweeps.space import Space, parse_space
 from trompe.sweeps.sweep_folder import SweepFolder, new_sweep_path
@@ -48,6 +49,7 @@ class Request:
         objective: what is looked for.
         folder: of the sweep.
         study: the study's name.
+        check: refuses the overrides of a trial that this session may not run.
     """
 
     cfg: DictConfig
@@ -57,6 +59,7 @@ class Request:
     objective: Objective
     folder: SweepFolder
     study: str
+    check: Callable[[list[str]], None] = lambda overrides: None
 
 
 def new_request(cfg: DictConfig, flags: list[str], experiment: list[str]) -> Request:
@@ -89,15 +92,23 @@ def reopen(cfg: DictConfig, flags: list[str], experiment: list[str]) -> Request:
             f"resuming {folder.path} cannot change {', '.join(refused)}: leave these out, or start "
             "a new sweep without resume="
         )
+    named = cfg.launcher.get("folder") or Path(cfg.paths.output_dir, "submitit")
+    jobs = expand(named, "launcher.folder").absolute()
     if Path(description["cwd"]).is_dir():
-        os.chdir(description["cwd"])
-    config = compose_recorded(folder.path, description, new, cfg, flags)
+        enter(Path(description["cwd"]))
+    config = compose_recorded(folder.path, description, new, cfg, flags, jobs)
+    own = own_texts(cfg, flags)
+
+    def check(overrides: list[str]) -> None:
+        if cfg.trust is not True:
+            check_trial(folder.path, overrides, own)
+
     check_settings(config)
     experiment = description["experiment"]
     space = parse_space([*config.space, *experiment])
     objective = Objective(description["objective"], description["direction"], config.value)
     flags, study = description["flags"], description["study"]
-    return Request(config, flags, experiment, space, objective, folder, study)
+    return Request(config, flags, experiment, space, objective, folder, study, check)
 
 
 def _with_store(cfg: DictConfig, experiment: list[str]) -> list[str]:

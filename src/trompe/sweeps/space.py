@@ -9,9 +9,8 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
 from hydra.core.override_parser.types import (
     ChoiceSweep,
     Glob,
@@ -28,6 +27,7 @@ from optuna.distributions import (
 )
 
 from trompe.errors import UserError
+from trompe.grammar import overrides_parser
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def same_value(a: str, b: str) -> bool:
     """Whether two texts of override values mean the same, such as ``1e-4`` and ``0.0001``."""
     if a == b:
         return True
-    parser = OverridesParser(create_functions())
+    parser = overrides_parser()
     try:
         return bool(
             parser.parse_override(f"key={a}").value() == parser.parse_override(f"key={b}").value()
@@ -110,9 +110,7 @@ def parse_space(overrides: Sequence[str]) -> Space:
     Raises:
         UserError: for anything outside Hydra's grammar, for a glob, and if nothing is swept.
     """
-    functions = create_functions()
-    functions.register(name="log", func=log)
-    parser = OverridesParser(functions)
+    parser = overrides_parser()
     fixed: dict[str, str] = {}
     dimensions: dict[str, BaseDistribution] = {}
     listed: dict[str, bool] = {}
@@ -136,14 +134,6 @@ def parse_space(overrides: Sequence[str]) -> Space:
             "or 'model.optimizer.lr=log(1e-5,1e-3)'"
         )
     return Space(tuple(fixed.values()), dimensions, all(listed[key] for key in dimensions))
-
-
-# Hydra checks arguments by these annotations and knows `Union`, not `|`.
-def log(start: Union[int, float], stop: Union[int, float]) -> IntervalSweep:  # noqa: UP007
-    """An interval whose logarithm is drawn evenly; part of the override grammar."""
-    if not 0 < start < stop:
-        raise ValueError(f"log({start},{stop}) needs 0 < start < stop")
-    return IntervalSweep(start=float(start), end=float(stop), tags={"log"})
 
 
 def _distribution(override: Override, text: str) -> BaseDistribution:

@@ -98,6 +98,7 @@ class Worker:
                 *self.space.overrides(trial.params),
                 f"paths.output_dir={quoted(str(folder))}",
             ]
+            self.settings.check(arguments)
             shown = ", ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
             self._say(f"trial {number} starts: {shown}")
         if run is not None and run.read_facts().get("status") == "done":

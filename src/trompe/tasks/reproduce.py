@@ -153,7 +153,9 @@ def source_of(run: RunFolder, code: str) -> Iterator[list[str]]:
 
 
 def check_recorded(run: RunFolder, trust: bool) -> None:
-    """Show the recorded changes, which are code to be run, and ask for consent.
+    """Show the recorded commit and changes, which are code to be run, and ask for consent.
+
+    An older commit may check less of what a folder names than this one does.
 
     Raises:
         UserError: if there is no such commit here, the changes have masked secrets, or consent is
@@ -175,20 +177,20 @@ def check_recorded(run: RunFolder, trust: bool) -> None:
             f"{run.path}: secrets in its recorded changes were masked, so these do not apply: use "
             "code=current"
         )
-    if not diff:
-        return
+    diff = diff or ""
     if "\nGIT binary patch" in diff:  # which git diff does not write of itself, and nobody can read
         raise UserError(f"{run.path}: its recorded changes hold binary files: use code=current")
     shown = visible(diff, kept="\n\t")
-    print(f"{run.path} was trained with these changes to {commit[:12]}:\n{shown}")
+    changes = f" with these changes:\n{shown}" if diff else ", unchanged"
+    print(f"{run.path} was trained on the commit {commit[:12]}{changes}")
     if trust is True:  # not the text of trust=no
         return
     if not sys.stdin.isatty():
         raise UserError(
-            f"{run.path} runs the recorded changes shown above: set trust=true if you trust them"
+            f"{run.path} runs the recorded code shown above: set trust=true if you trust it"
         )
-    if input("Apply and run them? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise UserError("the recorded changes were not applied, and nothing was run")
+    if input("Check out and run this code? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise UserError("the recorded code was not checked out, and nothing was run")
 
 
 def _has_commit(commit: str) -> bool:

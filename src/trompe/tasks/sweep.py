@@ -25,6 +25,7 @@ from trompe.runs.run_folder import utc_now
 from trompe.sweeps.arguments import first_key
 from trompe.sweeps.front import draw_pareto
 from trompe.sweeps.queue import Settings
+from trompe.sweeps.recorded_sweep import consent
 from trompe.sweeps.request import Request, make_sampler, new_request, reopen
 from trompe.sweeps.storage import StudyStorage
 from trompe.sweeps.study import PLACES, count_session, make_study, owner, plan_trials
@@ -76,9 +77,7 @@ def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFold
             try:
                 worker.run(table.draw)
             except KeyboardInterrupt:
-                table.say(
-                    f"\ninterrupted; resume it with: trompe sweep {typed('resume', folder.path)}"
-                )
+                table.say(f"\ninterrupted; resume it with: {_how_to_resume(folder)}")
                 raise
         folder.write_table(study)
         _report(folder, study, request.objective, bool(worker.queue.left))
@@ -146,7 +145,15 @@ def _begin(request: Request, trust: bool) -> tuple[optuna.Study, StudyStorage, S
         study.sampler, study.pruner = make_sampler(cfg, request.space, session)
         wanted = plan_trials(study, request.space, n_trials, cfg.repeats)
     settings = Settings(
-        sweep_id, wanted, cfg.repeats, cfg.jobs, cfg.retries, cfg.poll_seconds, request.flags, trust
+        sweep_id,
+        wanted,
+        cfg.repeats,
+        cfg.jobs,
+        cfg.retries,
+        cfg.poll_seconds,
+        request.flags,
+        trust,
+        request.check,
     )
     return study, storage, settings
 
@@ -174,7 +181,7 @@ def _storage_errors(folder: SweepFolder) -> Iterator[None]:
         reason = next(str(cause).strip() for cause in reversed(causes) if cause is not None)
         raise UserError(
             f"the sweep {folder.path} cannot be recorded ({reason.splitlines()[0]}): nothing is "
-            f"lost; fix that and resume it with trompe sweep {typed('resume', folder.path)}"
+            f"lost; fix that and resume it with {_how_to_resume(folder)}"
         ) from error
 
 
@@ -199,6 +206,11 @@ def _report(folder: SweepFolder, study: optuna.Study, objective: Objective, is_l
         print(f"  picture  {picture}")
     print(f"  compare  trompe compare {in_shell(str(folder.path))}")
     if is_left or states["running"]:
-        print(f"  resume   trompe sweep {typed('resume', folder.path)}")
+        print(f"  resume   {_how_to_resume(folder)}")
     if states["failed"] and not states["done"] and not states["running"]:
         raise UserError(f"no trial of {folder.path} succeeded; {folder.trials_csv} has the errors")
+
+
+def _how_to_resume(folder: SweepFolder) -> str:
+    needed = consent(folder.path, folder.read_description())
+    return f"trompe sweep {typed('resume', folder.path)}{needed}"
