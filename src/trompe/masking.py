@@ -33,7 +33,7 @@ _PAIR = re.compile(
     (?:(?P<quote>["'])(?P<quoted>[^"'\n]+)(?P=quote)
     |(?P<bare>{_REFERENCE}|[^\s"',;&{{}}()\[\]]+))"""
 )
-# A name and its values: `keys=a,b`, `keys=[a,b]`, `keys={{x:a,y:b}}`, `keys=choice(a,b)`.
+# A name and its values: `keys=a,b`, `keys=[a,b]`, `keys={x:a,y:b}`, `keys=choice(a,b)`.
 _LIST = re.compile(
     rf"""(?ix)(?P<name>{_WORDS})(?P<sep>["']?\s{{0,3}}[:=]\s{{0,3}})
     (?P<values>(?:choice|shuffle)?[\[{{(](?:[^\[\]{{}}()\n]|[\[{{(][^\[\]{{}}()\n]*[\]}})])*
@@ -46,15 +46,18 @@ _ITEM = re.compile(
     | (?P<bare>[^\s"',:{{}}()\[\]]+)(?!\s*:|[^\s,:)\]}}]|\()"""
 )
 # The password of a URL, up to the last @ of it: one may hold an @ itself. Between quotation marks
-# it may hold spaces and the other marks, and so it may where the URL is not in code.
+# it may hold spaces and the other marks, and so it may where the URL is not in code. The longest
+# is bounded, for the sake of speed.
 _START = r"[a-z][a-z0-9+.-]{0,30}://[^\s:/@\"']*:"
 _URL = re.compile(
-    rf"""(?ix)(?P<start>(?<=")(?:{_START}))(?:\\.|[^"\\\n])+(?=@)
-    | (?P<start2>(?<=')(?:{_START}))(?:\\.|[^'\\\n])+(?=@)
-    | (?P<start3>{_START})[^\s"']+(?=@)"""
+    rf"""(?ix)(?P<start>(?<=")(?:{_START}))(?:\\.|[^"\\\n]){{1,1000}}(?=@)
+    | (?P<start2>(?<=')(?:{_START}))(?:\\.|[^'\\\n]){{1,1000}}(?=@)
+    | (?P<start3>{_START})[^\s"']{{1,1000}}(?=@)"""
 )
 _LOOSE_URL = re.compile(
-    rf"""(?ix)(?P<start>{_START})(?!\d{{1,5}}(?:[/?\#\s"',;)\]]|$))[^\s"'@](?:\S+|[^@\n]+)(?=@[\w.\[-])"""
+    rf"""(?ix)(?P<start>{_START})
+    (?!\d{{1,5}}(?:[/?\#\s"',;)\]]|$))  # a port
+    [^\s"'@](?:\S{{1,1000}}|[^@\n]{{1,1000}})(?=@[\w.\[-])"""
 )
 # Who comes with a token alone, and a signature, which is one.
 _USER = re.compile(r"""(?i)(?<=://)[\w-]{16,}(?=(?::[^\s/@"']*)?@)""")
