@@ -13,9 +13,12 @@ from typing import Any
 import hydra
 import yaml
 from hydra._internal.utils import get_args_parser
+from hydra.core import utils
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from trompe.errors import UserError, show
+from trompe.files import whole_file
+from trompe.masking import mask
 from trompe.paths import expand
 from trompe.words import as_override, quoted
 
@@ -70,7 +73,8 @@ def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
             flags, words = split_words(arguments)
             sys.argv = [original[0], *flags, *map(as_override, words)]
             try:
-                run()
+                with _private_saves():
+                    run()
             except (ValueError, TypeError) as error:  # not a task's, which are kept
                 raise UserError(f"this cannot be composed: {error}") from error
             finally:
@@ -81,6 +85,35 @@ def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
         return main
 
     return decorate
+
+
+@contextmanager
+def _private_saves() -> Iterator[None]:
+    """Within it, what Hydra saves of a config has no secrets, and is for its owner alone.
+
+    Its sweepers save multirun.yaml, before the first job; ``hydra.output_subdir`` has it save more.
+    """
+    to_open_file = OmegaConf.save
+
+    def save(config: Any, f: Any, resolve: bool = False) -> None:
+        if not isinstance(f, str | Path):
+            return to_open_file(config, f, resolve)
+        values = mask(OmegaConf.to_container(OmegaConf.create(config), resolve=resolve))
+        with whole_file(Path(f), private=True) as file:
+            file.write(OmegaConf.to_yaml(OmegaConf.create(values)))
+
+    def save_of_job(config: Any, name: str, folder: Path) -> None:
+        save(config, folder / name)
+
+    changes = [(OmegaConf, "save", staticmethod(save)), (utils, "_save_config", save_of_job)]
+    before = [vars(owner)[name] for owner, name, _ in changes]
+    try:
+        for owner, name, value in changes:
+            setattr(owner, name, value)
+        yield
+    finally:
+        for (owner, name, _), value in zip(changes, before, strict=True):
+            setattr(owner, name, value)
 
 
 def check_kinds(cfg: DictConfig, config_name: str) -> None:

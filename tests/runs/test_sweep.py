@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+import stat
 import sys
 from pathlib import Path
 
@@ -295,5 +296,8 @@ def test_trials_of_two_processes_each(trompe: Trompe) -> None:
 
 
 def test_hydra_multirun_makes_runs_too(trompe):
-    trompe("train", "-m", *TINY_GAN, "kimg=0.048", "seed=0,1")
+    trompe("train", "-m", *TINY_GAN, "kimg=0.048", "seed=0,1", "+my_token=hunter22")
     assert {run.read_config()["seed"] for run in trompe.runs()} == {0, 1}
+    file = trompe.outputs / "multirun" / "multirun.yaml"  # which Hydra saves
+    assert "+my_token=***" in file.read_text() and "hunter22" not in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -4,9 +4,13 @@ import json
 import shutil
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.conftest import Trompe, wait
 from tests.runs.test_sweep import PLANTED, planted_sweep, runs_of, study_of, table_of, the_sweep
+from trompe.errors import UserError
+from trompe.sweeps import request
+from trompe.sweeps.sweep_folder import SweepFolder
 
 
 @pytest.mark.parametrize(
@@ -32,13 +36,47 @@ from tests.runs.test_sweep import PLANTED, planted_sweep, runs_of, study_of, tab
             ],
             "a sweep with several objectives cannot prune",
         ),
+        (["+my_token=hunter22,hunter33"], "my_token is a secret and cannot be swept"),
+        (["+my.password=range(1,3)"], "my.password is a secret and cannot be swept"),
         (["experiment=dcgan_cifar10", "seed=0,1"], "data.path"),
         (["seed=0,1", "storage=postgres://nobody@nowhere/x"], "cannot open the study's storage"),
     ],
 )
 def test_mistakes_are_told_before_anything_starts(trompe, arguments, message):
-    assert message in trompe.fails("sweep", *arguments)
-    assert not list(trompe.outputs.glob("sweeps/*/trials/*"))
+    told = trompe.fails("sweep", *arguments)
+    assert message in told and "hunter" not in told
+    assert not list(trompe.outputs.glob("sweeps/*"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "experiment", "new", "told"),
+    [
+        ([], ["+my_token=***", "seed=0,1"], (), "the secret my_token: start a new sweep, and"),
+        ([], ["+a={pwd:***}"], (), "as a='${oc.env:NAME}'"),
+        (["+launcher.x=***"], [], (), "the secret launcher.x: give it again, as ++launcher.x="),
+        # These are asked for nothing: the next thing that is wrong is told.
+        (["storage=postgresql://u:***@h/d"], [], (), "is nothing to sweep"),
+        (["+launcher.x=***"], [], ("++launcher.x=abc",), "is nothing to sweep"),
+        ([], ["+my_token=${oc.env:MY_TOKEN}"], (), "is nothing to sweep"),
+    ],
+)
+def test_a_sweep_without_its_secrets(tmp_path, monkeypatch, overrides, experiment, new, told):
+    def stop(*_: object) -> None:
+        raise UserError("there is nothing to sweep")
+
+    monkeypatch.setattr(request, "compose_recorded", stop)
+    folder = SweepFolder(tmp_path / "sweep")
+    description = {
+        **{key: "x" for key in ("id", "path", "storage", "study")},
+        **{"cwd": str(tmp_path), "flags": [], "objective": ["a"], "direction": ["minimize"]},
+        **{"space": {}, "overrides": overrides, "experiment": experiment},
+    }
+    folder.create(description, lambda _: None)
+    hydra = OmegaConf.create({"overrides": {"task": [f"resume={folder.path}", *new]}})
+    monkeypatch.setattr(request.HydraConfig, "get", lambda: hydra)
+    with pytest.raises(UserError) as caught:
+        request.reopen(OmegaConf.create({"resume": str(folder.path)}), [], [])
+    assert told in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_an_objective_that_is_never_recorded(trompe):
@@ -85,7 +123,9 @@ def test_a_trial_whose_folder_is_deleted_does_not_stop_the_sweep(trompe: Trompe)
     wait(lambda: process.poll() is not None or any(trompe.outputs.glob(trained)))
     assert process.poll() is None, process.communicate()
     folder = the_sweep(trompe)
-    shutil.rmtree(folder.trial(0))
+    # At once, since files are still written there.
+    folder.trial(0).rename(trompe.folder / "deleted")
+    shutil.rmtree(trompe.folder / "deleted", ignore_errors=True)
     assert process.wait(60) == 0, process.communicate()
     process.communicate()
     deleted, done = table_of(folder)

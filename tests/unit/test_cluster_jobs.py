@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 from tests.conftest import wait
 from trompe.runs.run_folder import RunFolder
 from trompe.sweeps.cluster_jobs import ClusterJob, SlurmQueue, Task
+from trompe.sweeps.launchers import Submitit
 
 WAITS = "import time; print('started', flush=True); time.sleep(60)"
 
@@ -46,10 +48,12 @@ def test_a_queue_that_does_not_answer_ends_no_job(squeue, monkeypatch):
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """A task handles signals for as long as its process lives."""
+    """A task handles signals, and may hide what it writes, for as long as its process lives."""
     signums = (signal.SIGTERM, signal.SIGINT)
     before = [signal.getsignal(signum) for signum in signums]
+    umask = os.umask(0o022)
     yield
+    os.umask(umask)
     for signum, handler in zip(signums, before, strict=True):
         signal.signal(signum, handler)
 
@@ -95,6 +99,7 @@ def test_a_task_that_is_warned_ends_its_trial(tmp_path, handlers):
     thread.start()
     assert task() == -signal.SIGTERM
     thread.join()
+    assert os.umask(0o022) == 0o077  # for submitit, which writes the command once more
     again = made[0].function
     for name in ("command", "directory", "output"):
         assert getattr(again, name) == getattr(task, name)
@@ -118,3 +123,22 @@ def test_a_task_that_runs_again_resumes_its_trial(tmp_path, monkeypatch, handler
     run.update_facts(status="done")  # the job was stopped right before its end
     assert Task([*command, "a=1"], str(tmp_path), str(tmp_path))() == 0
     assert len((tmp_path / "stdout.log").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(("name", "mode"), [("new/a", 0o700), ("new/%j", 0o700), ("old", 0o755)])
+def test_what_is_submitted_is_for_its_owner_alone(tmp_path, monkeypatch, handlers, name, mode):
+    (tmp_path / "old").mkdir()
+    launcher = Submitit(str(tmp_path / name), "local", {})
+    folder = tmp_path / name.removesuffix("/%j")
+    assert stat.S_IMODE(folder.stat().st_mode) == mode
+    pickle = folder / "7_submitted.pkl"
+
+    def submit(task: Task) -> Submitted:
+        pickle.write_text(" ".join(task.command))
+        job = Submitted(pickle)
+        job.paths.submitted_pickle = pickle
+        return job
+
+    monkeypatch.setattr(launcher._executor, "submit", submit)
+    launcher.start(["+my_token=hunter22"], tmp_path, 0, 1)
+    assert "hunter22" in pickle.read_text() and stat.S_IMODE(pickle.stat().st_mode) == 0o600

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from trompe.command import config_dir
 from trompe.errors import UserError
 from trompe.masking import has_mask, mask, real_storage
 from trompe.runs.run_folder import RunFolder, write_json
@@ -40,6 +41,34 @@ HEX = "0123456789abcdef0123456789abcdef01234567"
         ("+x\n+API_KEY=abcd1234efgh\n", "+x\n+API_KEY=***\n"),
         ("+x\n+password = 'hunter'\n", "+x\n+password = '***'\n"),
         ("+x\n+api_key: str = 'abcd1234efgh'\n", "+x\n+api_key: str = '***'\n"),
+        ("postgresql://u:o'brien77@db/x", "postgresql://u:***@db/x"),
+        ("storage='postgresql://u:o\\'brien@x@db/x'", "storage='postgresql://u:***@db/x'"),
+        ('"postgresql://u:o\'brien 77@db/x"', '"postgresql://u:***@db/x"'),
+        ("postgresql://u:my pass word@db/x", "postgresql://u:***@db/x"),
+        ('+x = "postgresql://u:o\'brien 7@db/x"\n', '+x = "postgresql://u:***@db/x"\n'),
+        ("https://abcd1234efgh5678@host/x.git", "https://***@host/x.git"),
+        (f"git+https://{HEX}:x-oauth-basic@host/x", "git+https://***:***@host/x"),
+        ("https://h/c?sv=1&sig=a%2Fb%3D&se=2", "https://h/c?sv=1&sig=***&se=2"),
+        (f"https://h/x?X-Amz-Signature={HEX}&a=1", "https://h/x?X-Amz-Signature=***&a=1"),
+        ("?X-Amz-Credential=ABCD1234%2Fs3&a=1", "?X-Amz-Credential=***&a=1"),
+        ("AccountName=a;AccountKey=abc123def456==;x=y", "AccountName=a;AccountKey=***;x=y"),
+        ("+auth=hunter22", "+auth=***"),
+        ("db.pw=hunter22", "db.pw=***"),
+        ("DB_PASS=hunter22", "DB_PASS=***"),
+        ("wandb_key=abcd1234efgh", "wandb_key=***"),
+        ("+my_tokens=hunter22", "+my_tokens=***"),
+        ("+my_token=hunter22,hunter33 seed=0,1", "+my_token=***,*** seed=0,1"),
+        ("+my_token=hunter22,seed=0,1", "+my_token=***,seed=0,1"),
+        ("+my_token=choice(hunter22,'hunter33')", "+my_token=choice(***,'***')"),
+        ("+api_keys=[hunter22,'hunter33']", "+api_keys=[***,'***']"),
+        ("+passwords={a:hunter,b:[x,y]}", "+passwords={a:***,b:[***,***]}"),
+        ('{"tokens": {"hub2": "abcd1234efgh"}}', '{"tokens": {"hub2": "***"}}'),
+        ("+tokens = ['abcd1234efgh', other]\n", "+tokens = ['***', other]\n"),
+        ("x=sk_live_" + "aB3" * 8, "x=***"),
+        ("x=npm_" + "aB3" * 12, "x=***"),
+        ("said 'Basic dXNlcjpwYXNz'", "said 'Basic ***'"),
+        ("authorization: basic abcdefghij", "authorization: basic ***"),
+        ("headers: Bearer abcd1234efgh", "headers: Bearer ***"),
     ],
 )
 def test_secrets(text: str, masked: str) -> None:
@@ -69,6 +98,29 @@ def test_secrets(text: str, masked: str) -> None:
         "+def login(password: str, token: str = None) -> None:\n",
         "+    token = tokens2\n+    password = getpass()\n+    login(token=token, password=key)\n",
         "+    token = '<unk>'\n+    secret=self.secret,\n",
+        "+    url = 'http://host:' + port + '@x'\n",
+        "author=someone1234",
+        "bypass=hunter22",
+        "compass=abcd1234efgh",
+        "pass_through=abcd1234efgh",
+        "model.keys=[abcd1234efgh]",
+        "model.pass=forward",
+        "model.auth=none",
+        "n_tokens=4096",
+        "passwords=3",
+        "data.tokens=16,32,64",
+        "model.token=cls,mean",
+        "model.special_tokens=[<extra_id_0>,<extra_id_1>]",
+        "tokens=range(100,500,100)",
+        "https://host:80/path 'a b' mail@host",
+        "https://firstname_lastname_2024@host/x.git",
+        "https://abcd1234efgh5678.host.org:443/x",
+        "basic characteristics of Basic understanding1",
+        "the bearer of this",
+        "password=${oc.env:PW}",
+        "my_tokens=[${oc.env:A},'${oc.env:B}']",
+        "passwords={a:${oc.env:A}}",
+        "storage=postgresql://u:${oc.env:PW}@host/db",
     ],
 )
 def test_no_secrets(text: str) -> None:
@@ -87,6 +139,31 @@ def test_nested_values() -> None:
         "overrides": ["a.password=***", "seed=1"],
     }
     assert not has_mask(config)
+
+
+def test_values_below_names_of_several_secrets() -> None:
+    config = {
+        "tokens": {"hub": "abcd1234efgh", "n_tokens": 4, "more": {"x": ["abcd1234efgh", "cls"]}},
+        "api_keys": ["abcd1234efgh", {"a": HEX}],
+        "passwords": {"a": "x", "b": 1234, "name": None},
+        "keys": {"a": "abcd1234efgh"},
+        "n_tokens": 1000,
+        "max_passwords": 3,
+    }
+    assert mask(config) == {
+        "tokens": {"hub": "***", "n_tokens": 4, "more": {"x": ["***", "cls"]}},
+        "api_keys": ["***", {"a": "***"}],
+        "passwords": {"a": "***", "b": "***", "name": None},
+        "keys": {"a": "abcd1234efgh"},
+        "n_tokens": 1000,
+        "max_passwords": 3,
+    }
+
+
+def test_our_own_configs_hold_no_secrets() -> None:
+    for file in Path(config_dir()).rglob("*.yaml"):
+        config = yaml.safe_load(file.read_text())
+        assert mask(config) == config, file
 
 
 def test_a_run_folder_holds_no_secrets_and_says_where_it_had_some(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Resuming a run: which folder, and whether its config is still the one asked for."""
 
+from pathlib import Path
 from typing import Any
 
 from trompe.engine.hardware import device_type
 from trompe.errors import UserError
-from trompe.masking import mask
+from trompe.masking import has_mask, mask
 from trompe.paths import expand
 from trompe.runs.run_folder import RunFolder
 from trompe.runs.shape import flatten
@@ -57,6 +58,23 @@ def apply_change(config: Any, before: Any, after: Any) -> Any:
         elif old != new and new is not _MISSING:
             changed[key] = apply_change(config[key], old, new) if key in config else new
     return changed
+
+
+def check_secrets(folder: Path, config: dict[str, Any], remedy: str) -> None:
+    """Refuse a recorded config without its secrets.
+
+    Args:
+        folder: of the run or sweep.
+        config: what is to be used of it.
+        remedy: what to do; ``{key}`` in it stands for the key.
+
+    Raises:
+        UserError: naming the key.
+    """
+    for key, value in flatten(config).items():
+        if has_mask(value):
+            told = remedy.replace("{key}", key)
+            raise UserError(f"{folder} does not hold the secret {key}: {told}")
 
 
 def is_unsaved(run: RunFolder) -> bool:

@@ -70,6 +70,7 @@ class Task:
         # Not `wait`, which this has interrupted and which holds a lock.
         with contextlib.suppress(ChildProcessError):  # it has ended, and was waited for
             os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        os.umask(0o077)  # what is left to this process is to write the command once more
         return DelayedSubmission(Task(self.command, self.directory, str(self.output)))
 
     def _interrupt(self) -> None:

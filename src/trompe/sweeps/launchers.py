@@ -115,7 +115,8 @@ class Submitit:
     """Submits each trial as a job through submitit: to SLURM, or to this machine to try it.
 
     Args:
-        folder: for submitit's files, on a disk that the jobs share.
+        folder: for submitit's files, on a disk that the jobs share. They hold the trials' commands,
+            secrets too: a new one is for its owner alone.
         cluster: ``slurm``, or ``local`` for processes of this machine.
         parameters: of the executor's `update_parameters` (``timeout_min``, ``gpus_per_node``,
             ``cpus_per_task``, ``slurm_partition``, ...). With several tasks (``nodes``,
@@ -124,11 +125,19 @@ class Submitit:
 
     def __init__(self, folder: str, cluster: str, parameters: Mapping[str, Any]) -> None:
         from submitit import AutoExecutor
+        from submitit.core.utils import JobPaths
 
+        place = expand(folder, "launcher.folder").absolute()
+        shared = JobPaths.get_first_id_independent_folder(place)
+        is_new = not shared.exists()
         try:
-            place = expand(folder, "launcher.folder").absolute()
             self._executor = AutoExecutor(folder=place, cluster=cluster)
             self._executor.update_parameters(name="trompe", **parameters)
+            shared.mkdir(parents=True, exist_ok=True)
+            if is_new:  # and empty
+                shared.chmod(0o700)
+        except OSError as error:
+            raise UserError(f"launcher.folder: {error}") from error
         except (RuntimeError, NameError, ValueError) as error:
             raise UserError(f"launcher: {error}") from error
         self._queue = SlurmQueue() if self._executor.cluster == "slurm" else None
@@ -144,6 +153,7 @@ class Submitit:
         command = trompe_command("train", *arguments)
         try:
             job = self._executor.submit(Task(command, str(Path.cwd()), str(output)))
+            job.paths.submitted_pickle.chmod(0o600)  # in a folder that was there
         except (FailedJobError, FailedSubmissionError, OSError) as error:
             lines = str(error).strip().splitlines()
             raise UserError(f"launcher: the job was not taken: {lines[-1]}") from error

@@ -1,8 +1,9 @@
 """What a sweep was asked for: now, or when its folder was made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
@@ -13,8 +14,10 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 
 from trompe.errors import UserError, check_count, check_positive
+from trompe.masking import has_mask, mask
 from trompe.parts import make
 from trompe.paths import expand
+from trompe.runs.resume import check_secrets
 from trompe.search_path import enter
 from trompe.sweeps.arguments import first_key
 from trompe.sweeps.objective import choose_objective
@@ -66,6 +69,7 @@ def new_request(cfg: DictConfig, flags: list[str], experiment: list[str]) -> Req
     """A new sweep, with everything checked that can be before there is a folder."""
     experiment = _with_store(cfg, experiment)
     space = parse_space([*cfg.space, *experiment])
+    _check_no_secret_is_swept(space)
     check_settings(cfg)
     _check_space(space)
     objective = choose_objective(cfg, space)
@@ -92,6 +96,7 @@ def reopen(cfg: DictConfig, flags: list[str], experiment: list[str]) -> Request:
             f"resuming {folder.path} cannot change {', '.join(refused)}: leave these out, or start "
             "a new sweep without resume="
         )
+    _check_secrets(folder.path, description, {_key(o) for o in new})
     named = cfg.launcher.get("folder") or Path(cfg.paths.output_dir, "submitit")
     jobs = expand(named, "launcher.folder").absolute()
     if Path(description["cwd"]).is_dir():
@@ -109,6 +114,44 @@ def reopen(cfg: DictConfig, flags: list[str], experiment: list[str]) -> Request:
     objective = Objective(description["objective"], description["direction"], config.value)
     flags, study = description["flags"], description["study"]
     return Request(config, flags, experiment, space, objective, folder, study, check)
+
+
+def _check_secrets(folder: Path, description: Mapping[str, Any], new: set[str]) -> None:
+    """Refuse to go on with overrides without their secrets, unless these are given anew.
+
+    The password of the storage has its own way: `trompe.masking.real_storage`.
+    """
+    for override in [*description["overrides"], *description["experiment"]]:
+        key = _key(override)
+        if key != "storage" and key not in new:
+            is_free = first_key(override) in _FREE_KEYS
+            check_secrets(
+                folder,
+                {key: override.partition("=")[2]},
+                "give it again, as ++{key}=..."
+                if is_free
+                else "start a new sweep, and have it taken from the environment, as "
+                "{key}='${oc.env:NAME}'",
+            )
+
+
+def _check_no_secret_is_swept(space: Space) -> None:
+    """Refuse choices that are masked: a study and its table hold the values, and find by them.
+
+    Raises:
+        UserError: naming the key.
+    """
+    for overrides in space.examples():
+        for override in overrides[len(space.fixed) :]:
+            if has_mask(mask(override)):
+                raise UserError(
+                    f"{_key(override)} is a secret and cannot be swept, since a sweep prints and "
+                    "records what it chooses: give it one value"
+                )
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
 
 
 def _with_store(cfg: DictConfig, experiment: list[str]) -> list[str]:

@@ -15,13 +15,14 @@ from trompe.masking import has_mask
 from trompe.paths import expand
 from trompe.runs.resume import (
     apply_change,
+    check_secrets,
     differing_keys,
     find_unfinished,
     is_free,
     is_unsaved,
 )
 from trompe.runs.run_folder import RunFolder, new_run_path, open_run
-from trompe.runs.shape import TRAINED, flatten
+from trompe.runs.shape import TRAINED
 from trompe.training.config import SESSION_KEYS, check_config, check_groups, resolve, resolve_config
 from trompe.trust import check_composed, check_overrides, texts_of
 from trompe.trust import check_config as check_trust
@@ -102,7 +103,7 @@ def _reopen(run: RunFolder, overrides: list[str], cfg: DictConfig) -> Session:
         changes = differing_keys(before, after)
         config = apply_change(config, before, after)
     check_trust(run.path, config, cfg.trust, texts_of(cfg))
-    _check_secrets(run, config)
+    check_secrets(run.path, config, "give it again, as ++{key}=...")
     changes = {key: change for key, change in changes.items() if not has_mask(change[0])}
     config = check_config(config)
     if not cfg.fresh and all(is_free(key) for key in changes):
@@ -127,14 +128,6 @@ def _compose(run: RunFolder, overrides: list[str], cfg: DictConfig) -> dict[str,
     # Before its parts are checked, for which what they name is imported.
     check_trust(run.path, resolve(composed), cfg.trust, own)
     return resolve_config(composed)
-
-
-def _check_secrets(run: RunFolder, config: dict[str, Any]) -> None:
-    for key, value in flatten(config).items():
-        if has_mask(value):
-            raise UserError(
-                f"{run.path} does not hold the secret {key}: give it again, as ++{key}=..."
-            )
 
 
 def _continue(run: RunFolder, overrides: list[str], config: dict[str, Any]) -> Session:
