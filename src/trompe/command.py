@@ -12,6 +12,7 @@ from typing import Any
 
 import hydra
 import yaml
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core import utils
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -73,7 +74,7 @@ def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
             flags, words = split_words(arguments)
             sys.argv = [original[0], *flags, *map(as_override, words)]
             try:
-                with _private_saves():
+                with _private_saves(), _one_composition(arguments):
                     run()
             except (ValueError, TypeError) as error:  # not a task's, which are kept
                 raise UserError(f"this cannot be composed: {error}") from error
@@ -114,6 +115,22 @@ def _private_saves() -> Iterator[None]:
     finally:
         for (owner, name, _), value in zip(changes, before, strict=True):
             setattr(owner, name, value)
+
+
+@contextmanager
+def _one_composition(arguments: list[str]) -> Iterator[None]:
+    """Within it, Hydra does not compose everything once more just to read ``hydra.mode``.
+
+    Our configs do not set it. Where the command line speaks of Hydra's own settings, it is asked.
+    """
+    original = Hydra.get_mode
+    known = not any("hydra" in word or word.startswith("-") for word in arguments)
+    try:
+        if known:
+            Hydra.get_mode = lambda *args, **kwargs: None  # type: ignore[method-assign]
+        yield
+    finally:
+        Hydra.get_mode = original  # type: ignore[method-assign]
 
 
 def check_kinds(cfg: DictConfig, config_name: str) -> None:

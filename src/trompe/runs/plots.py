@@ -24,10 +24,18 @@ def draw_curves(run: RunFolder) -> Path | None:
         return None
     from matplotlib.figure import Figure  # without pyplot: no global state, no display
 
-    figure = Figure(figsize=(5 * len(panels), 3.4), layout="constrained")
-    for axis, (title, names) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=False
-    ):
+    # Margins in inches; matplotlib's own layouts draw everything twice to find them.
+    width, height, left, right, below, above = 5 * len(panels), 3.4, 0.65, 0.15, 0.5, 0.35
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        bottom=below / height,
+        top=1 - above / height,
+        wspace=(left + right) / (5 - left - right),
+    )
+    for axis, (title, names) in zip(axes, panels, strict=True):
         for name in names:
             points = summary.curves[name].points(_BINS)
             marker = "o" if len(points) < 20 else None
