@@ -1,11 +1,13 @@
 """The grammar of overrides: Hydra's, and `log(a,b)`, an interval that is drawn by its logarithm."""
 
+from functools import cache
 from typing import Union
 
 from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
 from hydra.core.override_parser.types import IntervalSweep
 
 
+@cache
 def overrides_parser() -> OverridesParser:
     """Reads overrides, those of sweeps too."""
     functions = create_functions()

@@ -100,6 +100,11 @@ def test_a_trial_with_the_run_of_another_is_refused(trompe: Trompe) -> None:
     overrides = runs_of(folder, 1)[0].path / "overrides.yaml"
     overrides.write_text(overrides.read_text().replace("0.002", "0.0031"))
     before = folder.trials_csv.read_text()
+    copy = SweepFolder(folder.path.with_name("copy"))
+    shutil.copytree(folder.path, copy.path)
+    text = (copy.path / "sweep.yaml").read_text()
+    assert "trial 1 has" in trompe.fails("sweep", "trust=true", f"resume={copy.path}")
+    assert (copy.path / "sweep.yaml").read_text() == text  # it has no new id yet
     message = trompe.fails("sweep", "trust=true", f"resume={folder.path}", "n_trials=3")
     assert "trial 1 has model.optimizer.lr=0.002 in the study, but its run" in message
     assert "was trained with model.optimizer.lr=0.0031" in message
@@ -133,6 +138,27 @@ def test_a_sweep_of_an_older_version_goes_on(trompe: Trompe) -> None:
     folder.path.rename(after.path)
     trompe("sweep", "trust=true", f"resume={after.path}", "n_trials=3")
     check_table(after, 3)
+
+
+def test_a_trial_whose_run_was_not_found_yet_is_recorded_with_it(trompe: Trompe) -> None:
+    """As of a sweep that was stopped just after the trial had made its run."""
+    folder = planted_sweep(trompe, "n_trials=2", "kimg=1")
+    ask(study_of(folder)).set_user_attr("sweep", identity(folder))
+    run = RunFolder(folder.trial(2) / "planted" / "run")
+    run.create({"kimg": 1, "lr": 0.0005}, ["model.optimizer.lr=0.0005"], {})
+    trompe("sweep", "trust=true", f"resume={folder.path}", "n_trials=3")
+    check_table(folder, 3)
+    assert study_of(folder).trials[2].user_attrs["run"] == "trials/0002/planted/run"
+
+
+def test_what_is_queued_waits_until_the_sweep_may_have_more_trials(trompe: Trompe) -> None:
+    folder = planted_sweep(trompe, "n_trials=2", "kimg=1")
+    study_of(folder).enqueue_trial({"model.optimizer.lr": "0.0005"})
+    trompe("sweep", "trust=true", f"resume={folder.path}", "n_trials=1")
+    states = [trial.state.name for trial in study_of(folder).trials]
+    assert states == ["COMPLETE", "COMPLETE", "WAITING"]
+    trompe("sweep", "trust=true", f"resume={folder.path}", "n_trials=3")
+    check_table(folder, 3)
 
 
 def test_a_worker_that_dies_while_it_asks_costs_no_combination(trompe: Trompe) -> None:

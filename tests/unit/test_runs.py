@@ -31,7 +31,10 @@ def test_folders_are_made_whole_and_read_back(run: RunFolder) -> None:
     assert open_run(run.path).read_config() == {"kimg": 1, "model": {"lr": 0.1}}
     assert run.read_overrides() == ["model.lr=0.1"]
     run.update_facts(status="done", kimg=2.0)
-    assert run.read_facts() == {"seed": 0, "status": "done", "kimg": 2.0}
+    facts = run.read_facts()
+    known = {key: facts.pop(key) for key in ("id", "path", "disk", "inode")}
+    assert known == {**run.identity(), "inode": run.path.stat().st_ino}
+    assert facts == {"seed": 0, "status": "done", "kimg": 2.0}
     assert list(run.path.parent.glob(".*")) == []
 
 

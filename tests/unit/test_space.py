@@ -5,7 +5,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from trompe.errors import UserError
 from trompe.sweeps.arguments import split_arguments
-from trompe.sweeps.space import parse_space, same_value
+from trompe.sweeps.space import meaning, parse_space
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,23 @@ from trompe.sweeps.space import parse_space, same_value
         ("choice(hinge,non_saturating)", CategoricalDistribution(["hinge", "non_saturating"])),
         ("1e-4,2e-4", CategoricalDistribution(["0.0001", "0.0002"])),
         ("[a,b],[c]", CategoricalDistribution(["[a,b]", "[c]"])),
+        ("0,0.0,1,-0.0", CategoricalDistribution(["0", "1"])),
+        ("1.0,1,'1',true", CategoricalDistribution(["1.0", "'1'", "True"])),
+        ("hinge,'hinge',\"hinge\"", CategoricalDistribution(["hinge"])),
     ],
 )
 def test_dimension(value, distribution):
     space = parse_space(["seed=3", f"key={value}"])
     assert space.dimensions == {"key": distribution}
     assert space.fixed == ("seed=3",)
+
+
+def test_choices_of_a_resumed_sweep_stay_what_its_study_has():
+    """An older version took all spellings."""
+    old = CategoricalDistribution(["0", "0.0"])
+    assert parse_space(["a=0,0.0"], {"a": str(old)}).dimensions == {"a": old}
+    new = CategoricalDistribution(["0"])
+    assert parse_space(["a=0,0.0"], {"a": str(new)}).dimensions == {"a": new}
 
 
 def test_the_last_override_of_a_key_wins():
@@ -112,7 +123,25 @@ def test_size(overrides, size, is_listed):
 
 @pytest.mark.parametrize(
     ("a", "b", "same"),
-    [("1e-4", "0.0001", True), ("'x y'", '"x y"', True), ("hinge", "wasserstein", False)],
+    [
+        ("1e-4", "0.0001", True),
+        ("1e-4", 0.0001, True),
+        ("'x y'", '"x y"', True),
+        ("hinge", "wasserstein", False),
+        ("nan", "NaN", True),
+        ("null", "NULL", True),
+        ("null", "None", False),  # a text, for Hydra
+        ("0x10", "16", False),  # so is this
+        ("0x10", "'0x10'", True),
+        ("true", "1", False),
+        ("'1'", "1", False),
+        ("[1,[a]]", "[1.0,['a']]", True),
+        ("{a:1,b:x}", "{b:'x',a:1.0}", True),
+        ("[a]", "{a:1}", False),
+        ("1,2", "1,2", True),  # of a file of somebody else's: no value of a trial
+        ("(", "(", True),
+    ],
 )
 def test_values_in_other_words(a, b, same):
-    assert same_value(a, b) == same
+    assert (meaning(a) == meaning(b)) == same
+    assert not same or hash(meaning(a)) == hash(meaning(b))

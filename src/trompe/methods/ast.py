@@ -103,7 +103,7 @@ class AST(StyleTransfer, Adversarial):
         batch = self.of_batch("right", right.float())
         if batch is not None:
             self.success.lerp_(draws.share.mean(batch.mean()), 1 - self.success_memory)
-            self.track("success", self.success)
+            self.track("discriminator/success", self.success)
 
     def parameters_of(self, style: Tensor) -> Tensor:
         """None: there is one style."""

@@ -13,7 +13,7 @@ from trompe.files import CannotWrite, remove_leftovers, whole_file, whole_folder
 from trompe.locks import Lock
 from trompe.masking import has_mask, mask
 from trompe.paths import expand
-from trompe.runs.identity import settled
+from trompe.runs.identity import new_identity, settled
 from trompe.runs.plain_yaml import dump_yaml
 from trompe.runs.reading import read_json, read_yaml, require
 from trompe.runs.records import Record, append_record, read_records, rewind
@@ -60,7 +60,7 @@ class RunFolder:
     def create(
         self, config: Mapping[str, Any], overrides: list[str], facts: dict[str, Any]
     ) -> None:
-        """Make the folder of a new run: config, overrides and run.json appear together.
+        """Make the folder of a new run, with an id: config, overrides, run.json appear together.
 
         Raises:
             UserError: if the folder cannot be written.
@@ -69,7 +69,8 @@ class RunFolder:
             with whole_folder(self.path) as started:
                 write_yaml(started / "config.yaml", config)
                 write_yaml(started / "overrides.yaml", overrides)
-                write_json(started / "run.json", {**facts, "status": "running"})
+                known = new_identity(self.path, started)
+                write_json(started / "run.json", {**known, **facts, "status": "running"})
         except CannotWrite as error:
             raise UserError(f"cannot make the run folder {self.path}: {error.reason}") from error
 
@@ -86,7 +87,7 @@ class RunFolder:
         for folder in (self.path, self.last_checkpoint.parent, self.path / "samples"):
             remove_leftovers(folder)
 
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, Any]:
         """What it is known by from now on: see `trompe.runs.identity.settled`."""
         return settled(self.path, self.read_facts(), _id_at)
 

@@ -52,11 +52,13 @@ NUMBER = Kind("a number", is_number)
 WHOLE = Kind("a whole number", lambda value: type(value) is int and is_number(value))
 TIME = Kind("a time", _is_time)
 
+# In run.json and sweep.yaml: see `trompe.runs.identity`.
+IDENTITY: dict[str, Any] = {"id": TEXT, "path": TEXT, "disk": WHOLE, "inode": WHOLE}
+
 # run.json.
 FACTS: Shape = {
+    **IDENTITY,
     "format": WHOLE,
-    "id": TEXT,
-    "path": TEXT,
     "name": TEXT,
     "status": TEXT,
     "error": Maybe(TEXT),
@@ -100,7 +102,7 @@ TRAINED = (
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.precision"),
 )
 
-# overrides.yaml and sweep.yaml.
+# overrides.yaml, what sweep.yaml needs, and all that is read of it.
 OVERRIDES: Shape = [TEXT]
 SWEEP: dict[str, Any] = {
     "storage": TEXT,
@@ -112,6 +114,7 @@ SWEEP: dict[str, Any] = {
     "objective": [TEXT],
     "direction": [TEXT],
 }
+SWEEP_FILE: Shape = {**SWEEP, **IDENTITY, "space": Each(TEXT)}
 MAPPING: Shape = {}
 
 

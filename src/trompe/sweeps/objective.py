@@ -6,13 +6,18 @@ from typing import Any
 
 from hydra import compose
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from trompe.errors import UserError
+from trompe.errors import UserError, show
 from trompe.sweeps.space import Space
 from trompe.sweeps.trial import Direction, Objective
 
 _DIRECTIONS: Mapping[str, Direction] = {"lower": "minimize", "higher": "maximize"}
+_GIVEN: Mapping[str, Direction | None] = {
+    "minimize": "minimize",
+    "maximize": "maximize",
+    "auto": None,
+}
 # What every tick records besides metrics; a method may track more, under names with a slash.
 _SPEEDS: Mapping[str, Direction] = {
     "speed/images_per_second": "maximize",
@@ -29,7 +34,9 @@ def choose_objective(cfg: DictConfig, space: Space) -> Objective:
         UserError: if no trial would record it, with a list of what it can be; if its direction
             cannot be inferred; and for wrong values.
     """
-    names: list[str] = [cfg.objective] if isinstance(cfg.objective, str) else list(cfg.objective)
+    names = _texts("objective", cfg.objective)
+    if len(set(names)) < len(names):
+        raise UserError(f"objective={show(names)} has the same value twice")
     if cfg.value not in ("best", "last"):
         raise UserError(f"value={cfg.value} is neither best nor last")
     given = _directions(cfg, len(names))
@@ -51,13 +58,26 @@ def _directions(cfg: DictConfig, count: int) -> list[Direction | None]:
     """The directions as they are given, None for `auto`."""
     if cfg.direction == "auto":
         return [None] * count
-    given: list[Any] = [cfg.direction] if isinstance(cfg.direction, str) else list(cfg.direction)
+    given = _texts("direction", cfg.direction)
     if len(given) != count:
         raise UserError(f"objective={cfg.objective} needs one direction for each, not {given}")
     for direction in given:
-        if direction not in ("minimize", "maximize", "auto"):
+        if direction not in _GIVEN:
             raise UserError(f"direction={direction} is neither minimize, maximize nor auto")
-    return [None if direction == "auto" else direction for direction in given]
+    return [_GIVEN[direction] for direction in given]
+
+
+def _texts(key: str, value: Any) -> list[str]:
+    """A word, or a list of them.
+
+    Raises:
+        UserError: for anything else, and for none.
+    """
+    words = list(value) if isinstance(value, ListConfig) else [value]
+    if not words or not all(isinstance(word, str) and word for word in words):
+        shown = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        raise UserError(f"{key}={show(shown)} must be a name, or a list of names")
+    return words
 
 
 def _infer(name: str, metrics: Mapping[str, str]) -> Direction:

@@ -32,7 +32,8 @@ class Settings:
 
     Args:
         sweep_id: whose trials they are.
-        n_trials: of the study, over all workers, repeats not counted.
+        n_trials: of the study, over all workers, repeats not counted; with so many begun, those
+            that are queued stay there.
         repeats: whether a combination may be trained again.
         jobs: trials at once.
         retries: how often a trial that failed is started again, from its checkpoint.
@@ -136,7 +137,7 @@ class Queue:
         for attempt in itertools.count(1):
             trials = self._trials()
             waiting = any(trial.state == TrialState.WAITING for trial in trials)
-            if not waiting and count_trials(trials) >= self._settings.n_trials:
+            if count_trials(trials) >= self._settings.n_trials:
                 return None
             if not waiting and attempt > _REPEATS and not self._enqueue_untried(trials):
                 self._say("the sampler repeats itself: no further trials")

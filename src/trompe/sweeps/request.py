@@ -110,7 +110,7 @@ def reopen(cfg: DictConfig, flags: list[str], experiment: list[str]) -> Request:
 
     check_settings(config)
     experiment = description["experiment"]
-    space = parse_space([*config.space, *experiment])
+    space = parse_space([*config.space, *experiment], description.get("space"))
     objective = Objective(description["objective"], description["direction"], config.value)
     flags, study = description["flags"], description["study"]
     return Request(config, flags, experiment, space, objective, folder, study, check)

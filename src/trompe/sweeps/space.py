@@ -7,8 +7,9 @@ Hydra, ``model.optimizer.lr=log(1e-5,1e-3)``: an interval on a logarithmic scale
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hydra.core.override_parser.types import (
@@ -91,32 +92,53 @@ class Space:
             yield dict(zip(values, chosen, strict=True))
 
 
-def same_value(a: str, b: str) -> bool:
-    """Whether two texts of override values mean the same, such as ``1e-4`` and ``0.0001``."""
-    if a == b:
-        return True
-    parser = overrides_parser()
+def meaning(value: Any) -> Hashable:
+    """Equal for override values that mean the same, as ``1e-4`` and ``0.0001`` do.
+
+    Args:
+        value: a text of the override grammar, or a number that was drawn.
+    """
+    return _meaning_of_text(value) if isinstance(value, str) else meaning_of(value)
+
+
+@cache
+def _meaning_of_text(text: str) -> Hashable:
     try:
-        return bool(
-            parser.parse_override(f"key={a}").value() == parser.parse_override(f"key={b}").value()
-        )
+        return meaning_of(overrides_parser().parse_override(f"key={text}").value())
     except HydraException:
-        return False
+        return (None, text)  # not of the grammar, in a file of somebody else's
 
 
-def parse_space(overrides: Sequence[str]) -> Space:
+def meaning_of(value: Any) -> Hashable:
+    """The same of a value in a config: 1 is 1.0, but neither the text ``1`` nor true."""
+    if isinstance(value, list):
+        return (list, *map(meaning_of, value))
+    if isinstance(value, dict):
+        return (dict, frozenset((meaning_of(k), meaning_of(v)) for k, v in value.items()))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (float, "nan" if value != value else value)
+    return (type(value), value if isinstance(value, str | bool) else repr(value))
+
+
+def parse_space(overrides: Sequence[str], recorded: Mapping[str, Any] | None = None) -> Space:
     """Sort overrides into those that are fixed and those that are to be swept; the last one wins.
+
+    Of choices that mean the same, the first is taken.
+
+    Args:
+        overrides: of a trial, some with several values.
+        recorded: by key, the dimensions of a sweep that is resumed, as text: an older version
+            took all choices, and what its study has must not change.
 
     Raises:
         UserError: for anything outside Hydra's grammar, for a glob, and if nothing is swept.
     """
-    parser = overrides_parser()
     fixed: dict[str, str] = {}
     dimensions: dict[str, BaseDistribution] = {}
     listed: dict[str, bool] = {}
     for text in overrides:
         try:
-            override = parser.parse_override(text)
+            override = overrides_parser().parse_override(text)
         except HydraException as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"cannot read the override {text!r}: {reason}") from error
@@ -124,7 +146,7 @@ def parse_space(overrides: Sequence[str]) -> Space:
         fixed.pop(key, None)
         dimensions.pop(key, None)
         if override.is_sweep_override():
-            dimensions[key] = _distribution(override, text)
+            dimensions[key] = _distribution(override, text, (recorded or {}).get(key))
             listed[key] = override.is_choice_sweep() or override.is_range_sweep()
         else:
             fixed[key] = text
@@ -136,13 +158,16 @@ def parse_space(overrides: Sequence[str]) -> Space:
     return Space(tuple(fixed.values()), dimensions, all(listed[key] for key in dimensions))
 
 
-def _distribution(override: Override, text: str) -> BaseDistribution:
+def _distribution(override: Override, text: str, recorded: Any) -> BaseDistribution:
     sweep = override.value()
     if isinstance(sweep, Glob):
         raise UserError(f"{text!r}: a sweep cannot use a glob: list the choices")
     if isinstance(sweep, ChoiceSweep):
         choices = list(dict.fromkeys(override.sweep_string_iterator()))
-        return CategoricalDistribution(choices)
+        if str(every := CategoricalDistribution(choices)) == recorded:
+            return every
+        first = {meaning(choice): choice for choice in reversed(choices)}
+        return CategoricalDistribution([c for c in choices if first[meaning(c)] == c])
     try:
         if isinstance(sweep, RangeSweep):
             return _range(sweep)

@@ -122,7 +122,7 @@ class StudyStorage:
     def _lock_file(self) -> Path:
         if self._url is None:
             return self._folder / _FILE_LOCK
-        database = Path(str(self._url.database)).absolute()
+        database = Path(str(self._url.database)).resolve()  # a link is the same database
         return database.with_name(f".{database.name}.lock")
 
     def _lock_engine(self) -> Engine:

@@ -1,6 +1,6 @@
 """A study: made or joined as a whole, and what its user attributes say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import optuna
@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trompe.errors import UserError
 from trompe.sweeps.samplers import Grid
-from trompe.sweeps.space import Space
+from trompe.sweeps.space import Space, meaning
 from trompe.sweeps.trial import Objective
 
 Parameters = Mapping[str, Any]
@@ -78,16 +78,17 @@ def plan_trials(study: optuna.Study, space: Space, n_trials: int | None, repeats
     known = known_parameters(study.get_trials(deepcopy=False))
     for parameters in planned:
         if identity(parameters) not in known:
+            known.add(identity(parameters))
             study.enqueue_trial(parameters)
     return len(planned)
 
 
-def identity(parameters: Parameters) -> tuple[tuple[str, Any], ...]:
-    """Equal for equal parameters."""
-    return tuple(sorted(parameters.items()))
+def identity(parameters: Parameters) -> Hashable:
+    """Equal for parameters that mean the same."""
+    return frozenset((key, meaning(value)) for key, value in parameters.items())
 
 
-def known_parameters(trials: Iterable[FrozenTrial]) -> set[tuple[tuple[str, Any], ...]]:
+def known_parameters(trials: Iterable[FrozenTrial]) -> set[Hashable]:
     """The identities of all trials that were started or are queued."""
     return {
         identity(trial.system_attrs.get("fixed_params", trial.params))
@@ -106,11 +107,8 @@ def owner(trial: FrozenTrial) -> str | None:
 
 
 def count_trials(trials: Iterable[FrozenTrial]) -> int:
-    """How many are trained, were trained or are queued."""
-    return sum(
-        trial.state == TrialState.WAITING or (owner(trial) is not None and not is_repeat(trial))
-        for trial in trials
-    )
+    """How many are trained or were trained."""
+    return sum(owner(trial) is not None and not is_repeat(trial) for trial in trials)
 
 
 def is_repeat(trial: FrozenTrial) -> bool:
@@ -120,9 +118,10 @@ def is_repeat(trial: FrozenTrial) -> bool:
 
 def original_of(trial: FrozenTrial, trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
     """The first trial with the same parameters that was started before; None if there is none."""
+    known = identity(trial.params)
     for other in trials:
         if other.number >= trial.number or owner(other) is None or is_repeat(other):
             continue
-        if other.params == trial.params:
+        if identity(other.params) == known:
             return other
     return None

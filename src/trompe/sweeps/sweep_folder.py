@@ -12,17 +12,17 @@ import optuna
 from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState
 
-from trompe.errors import UserError
+from trompe.errors import UserError, show
 from trompe.files import CannotWrite, whole_file, whole_folder
 from trompe.locks import Lock
 from trompe.paths import expand
-from trompe.runs.identity import settled
+from trompe.runs.identity import new_identity, settled
 from trompe.runs.index import find_runs
 from trompe.runs.reading import read_yaml, require
 from trompe.runs.run_folder import RunFolder, write_yaml
-from trompe.runs.shape import SWEEP
+from trompe.runs.shape import SWEEP, SWEEP_FILE
 from trompe.sweeps import study as attributes
-from trompe.sweeps.space import same_value
+from trompe.sweeps.space import meaning, meaning_of
 from trompe.sweeps.storage import StudyStorage
 
 
@@ -51,7 +51,7 @@ class SweepFolder:
         return next(iter(reversed(find_runs(self.trial(number)))), None)
 
     def create(self, description: Mapping[str, Any], fill: Callable[[Path], None]) -> None:
-        """Make the folder; it appears together with what it describes.
+        """Make the folder, with an id; it appears together with what it describes.
 
         Args:
             description: of the sweep, for sweep.yaml.
@@ -63,7 +63,8 @@ class SweepFolder:
         try:
             with whole_folder(self.path) as started:
                 (started / "trials").mkdir()
-                write_yaml(started / "sweep.yaml", dict(description))
+                known = new_identity(self.path, started)
+                write_yaml(started / "sweep.yaml", {**known, **description})
                 fill(started)
         except CannotWrite as error:
             raise UserError(f"cannot make the sweep folder {self.path}: {error.reason}") from error
@@ -77,17 +78,19 @@ class SweepFolder:
         file = self.path / "sweep.yaml"
         if not os.path.lexists(file):
             raise UserError(f"{self.path} is not the folder of a sweep: it has no sweep.yaml")
-        stored: dict[str, Any] = read_yaml(file, SWEEP)
+        stored: dict[str, Any] = read_yaml(file, SWEEP_FILE)
         require(file, stored, SWEEP)
         return stored
 
-    def settle(self) -> str:
-        """The sweep's id, after the folder may have been moved, renamed or copied."""
+    def identity(self) -> dict[str, Any]:
+        """What it is known by from now on: see `trompe.runs.identity.settled`."""
+        return settled(self.path, self.read_description(), _id_at)
+
+    def settle(self, identity: Mapping[str, Any]) -> None:
+        """Record what `identity` said, if anything is new in it."""
         description = self.read_description()
-        identity = settled(self.path, description, _id_at)
         if any(description.get(key) != value for key, value in identity.items()):
             write_yaml(self.path / "sweep.yaml", {**description, **identity})
-        return identity["id"]
 
     def open_storage(self, storage: str) -> StudyStorage:
         """``sqlite`` or ``journal``, files of this folder, or a database's URL."""
@@ -116,13 +119,19 @@ class SweepFolder:
         if run is None:
             return None
         given = dict(text.split("=", 1) for text in run.read_overrides() if "=" in text)
+        config = run.read_config(is_shared=True)
         for key, value in trial.params.items():
-            if key not in given or not same_value(given[key], str(value)):
-                raise UserError(
-                    f"trial {trial.number} has {key}={value} in the study, but its run {run.path} "
-                    f"was trained with {key}={given.get(key, '(not set)')}: this study is not "
-                    "the one of this folder; nothing was changed"
-                )
+            wanted, found = meaning(value), given.get(key)
+            if found is not None and meaning(found) == wanted:
+                held = _held(config, key)
+                if held is None or "${" in str(value) or meaning_of(held[0]) == wanted:
+                    continue
+                found = show(held[0])
+            raise UserError(
+                f"trial {trial.number} has {key}={value} in the study, but its run {run.path} "
+                f"was trained with {key}={found or '(not set)'}: this study is not the one of "
+                "this folder; that run was not touched"
+            )
         return run
 
     def relative(self, run: RunFolder) -> str:
@@ -190,6 +199,17 @@ def _id_at(path: Path) -> str | None:
         return found
     except (UserError, OSError):
         return None
+
+
+def _held(config: Any, key: str) -> tuple[Any] | None:
+    """A config's value at an override's key; None if that is a group, or none of its values."""
+    value = config
+    for name in key.lstrip("+").split("."):
+        if not isinstance(value, dict) or name not in value:
+            return None
+        value = value[name]
+    is_group = isinstance(value, dict) or (value is None and "." not in key)
+    return None if is_group else (value,)
 
 
 def values_of(trial: FrozenTrial, count: int) -> list[float | None]:

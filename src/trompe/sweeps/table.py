@@ -68,8 +68,7 @@ class SweepTable:
         counts = {state: 0 for state in ("done", "pruned", "failed", "running")}
         for trial in trials:
             counts[state_name(trial)] = counts.get(state_name(trial), 0) + 1
-        left = worker.settings.n_trials - count_trials(trials)
-        counts["waiting"] = left + counts.get("waiting", 0)
+        counts["waiting"] = worker.settings.n_trials - count_trials(trials)
         line = "  ".join(f"{count} {state}" for state, count in counts.items() if count > 0)
         return Group(table, Text(f"{line}  of {worker.settings.n_trials} trials"))
 

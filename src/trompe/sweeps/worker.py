@@ -90,6 +90,7 @@ class Worker:
         folder.mkdir(parents=True, exist_ok=True)
         run = self.folder.check_trial(trial)
         if run is not None:
+            self._attribute(number, RUN, self.folder.relative(run))
             arguments = [f"run={quoted(str(run.path))}"]
             arguments += ["trust=true"] if self.settings.trust else []
             self._say(f"trial {number} resumes: {run.path}")

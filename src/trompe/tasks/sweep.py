@@ -19,7 +19,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trompe.errors import UserError
 from trompe.parts import make
-from trompe.runs.identity import new_identity
 from trompe.runs.provenance import command_line, describe_code
 from trompe.runs.run_folder import utc_now
 from trompe.sweeps.arguments import first_key
@@ -100,7 +99,6 @@ def _create(request: Request) -> SweepFolder:
             own.close()
 
     description = {
-        **new_identity(folder.path),
         "command": command_line(),
         "started": utc_now(),
         "cwd": str(Path.cwd()),
@@ -130,14 +128,15 @@ def _begin(request: Request, trust: bool) -> tuple[optuna.Study, StudyStorage, S
     cfg, folder = request.cfg, request.folder
     storage = folder.open_storage(cfg.storage)
     opened = storage.study
-    with folder.exclusively():
-        sweep_id = folder.settle()
     n_trials = None if cfg.n_trials == "auto" else cfg.n_trials
-    with storage.exclusively(request.study):
+    with folder.exclusively(), storage.exclusively(request.study):
+        identity = folder.identity()
+        sweep_id = identity["id"]
         study = _load_study(opened, request)
         for trial in study.get_trials(deepcopy=False):
             if storage.is_private or owner(trial) == sweep_id:
                 folder.check_trial(trial)
+        folder.settle(identity)  # nothing was written before all was checked
         session = count_session(study)
         if not storage.is_private:
             places = study.user_attrs.get(PLACES, {})

@@ -18,7 +18,6 @@ from trompe.loggers.tracker import Tracker
 from trompe.masking import mask
 from trompe.methods.capabilities import usage
 from trompe.methods.method import Method
-from trompe.runs.identity import new_identity
 from trompe.runs.plots import draw_curves
 from trompe.runs.provenance import command_line, describe_code, describe_packages
 from trompe.runs.run_folder import RunFolder, utc_now
@@ -72,7 +71,6 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
     if not session.resumed:
         facts = {
             "format": FORMAT,
-            **new_identity(run.path),
             "name": run.path.name,
             "command": start["command"],
             "cwd": str(Path.cwd()),
