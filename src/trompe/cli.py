@@ -16,7 +16,7 @@ from trompe.errors import UserError
 from trompe.extras import explain
 from trompe.masking import mask
 from trompe.search_path import pin
-from trompe.streams import keep_streams, lost_output
+from trompe.streams import keep_streams, lost_output, visible
 
 _COMMANDS = Path(__file__).parent / "commands"
 
@@ -87,6 +87,8 @@ def _run(command: str, arguments: list[str]) -> int:
         if line is None:
             raise
         return _fail(line) if line else 2
+    except MemoryError:
+        return _fail("there is not enough memory: choose fewer or smaller images at once")
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     return 0
@@ -156,7 +158,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _fail(message: str, code: int = 2) -> int:
-    print(f"trompe: {mask(message)}", file=sys.stderr)
+    print(f"trompe: {visible(mask(message))}", file=sys.stderr)
     return code
 
 

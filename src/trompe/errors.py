@@ -82,14 +82,16 @@ def check_number(
     raise UserError(f"{key}={show(value)} must be a number{limit}")
 
 
-def check_count(key: str, value: object, least: int = 1) -> None:
-    """Refuse anything but a whole number of at least `least`.
+def check_count(key: str, value: object, least: int = 1, most: int = 2**63 - 1) -> None:
+    """Refuse anything but a whole number from `least` to `most`.
 
     Raises:
         UserError: naming the config's `key`.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UserError(f"{key}={show(value)} must be a whole number of at least {least}")
+    if value > most:
+        raise UserError(f"{key}={show(value)} must be at most {most}")
 
 
 def check_positive(key: str, value: object) -> None:

@@ -75,7 +75,8 @@ def _kept(stream: Any, number: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         raw if unbuffered else io.BufferedWriter(raw),
         stream.encoding,
-        stream.errors,
+        # A name that is no text in this encoding must not end what it is told by.
+        "backslashreplace" if stream.errors == "strict" else stream.errors,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )

@@ -96,7 +96,7 @@ def _is_text(value: str, is_name: bool) -> bool:
     read = _read(value)
     if read is None:
         return True
-    is_plain = isinstance(read[0], str) and value == value.strip()
+    is_plain = isinstance(read[0], str) and read[0] == value  # no backslash means another
     return is_name and not is_plain and read[0] is not None and not isinstance(read[0], dict)
 
 

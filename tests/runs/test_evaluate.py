@@ -194,6 +194,7 @@ def test_mistakes_of_evaluate_are_said(tmp_path: Path) -> None:
         ([f"generated={some}"], "both generated= and reference="),
         ([f"generated={some}", "reference=nowhere"], "neither a folder"),
         ([f"generated={some}", "reference=unpaired"], "=unpaired names no set of images"),
+        ([f"generated={some}", "reference=maps"], "=maps names no set of images"),
         ([f"generated={some}", "reference=style_demo"], "=style_demo names no set of images"),
         ([f"generated={some}", "reference=folder"], "=folder names no set of images"),
         ([f"generated={some}", "reference=base/images"], "=base/images names no set of images"),
@@ -208,6 +209,7 @@ def test_mistakes_of_evaluate_are_said(tmp_path: Path) -> None:
         ),
         ([f"generated={some}", against, "max_pixels=255"], "16 x 16 pixels: more than max_pixels"),
         ([f"generated={some}", against, "resolution=0"], "resolution=0 must be"),
+        ([f"generated={some}", against, "resolution=1000000000"], "must be at most 16384"),
         (["run=x", "resolution=16"], "resolution= is for two sets"),
         (
             [f"generated={some}", against, infinity],

@@ -11,6 +11,7 @@ import trompe as package
 from tests.conftest import FAMILIES, TINY, Trompe
 from trompe.runs.differences import differing_tensor, first_difference
 from trompe.runs.run_folder import RunFolder
+from trompe.tasks.reproduce import comparable
 
 SOURCE = Path(package.__file__).resolve().parents[2]
 
@@ -129,6 +130,16 @@ def test_the_first_difference_is_named() -> None:
     del new[2]["a"]
     found = first_difference(old, new, 0.01)
     assert found is not None and (found.tick, found.quantity, found.reproduced) == (3, "a", None)
+
+
+def test_what_was_measured_as_a_smaller_budget_ended_is_not_missed() -> None:
+    old = [{"tick": t, "kimg": t / 10, "a": 1.0} for t in (1, 2, 3)]
+    new = [dict(record) for record in old]
+    old[1]["fd"] = 7.0
+    assert first_difference(comparable(old, new, {0.2}), new, 0) is None
+    assert first_difference(comparable(old, new, {0.1}), new, 0) is not None
+    new[1]["a"] = 2.0
+    assert first_difference(comparable(old, new, {0.2}), new, 0) is not None
 
 
 def test_the_first_tensor_that_differs_is_named() -> None:

@@ -29,6 +29,12 @@ def solid(mode: str, color: object) -> Image.Image:
     return Image.new(mode, (4, 4), color)  # type: ignore[arg-type]
 
 
+def keyed(picture: Image.Image, color: object) -> Image.Image:
+    """With one color that is transparent, as PNG files may have."""
+    picture.info["transparency"] = color
+    return picture
+
+
 @pytest.mark.parametrize(
     ("image", "rgb", "gray"),
     [
@@ -51,6 +57,9 @@ def solid(mode: str, color: object) -> Image.Image:
         (solid("LAB", (128, 128, 128)), (119, 119, 119), 119),
         (palette(transparent=False), (255, 0, 0), 76),
         (palette(transparent=True), (255, 255, 255), 255),
+        (keyed(solid("RGB", (255, 0, 0)), (255, 0, 0)), (255, 255, 255), 255),
+        (keyed(solid("RGB", (255, 0, 0)), (0, 0, 0)), (255, 0, 0), 76),
+        (keyed(solid("L", 90), 90), (255, 255, 255), 255),
         (solid("PA", (0, 0)), (255, 255, 255), 255),
         (solid("RGBa", (0, 0, 0, 0)), (255, 255, 255), 255),
         (solid("La", (0, 0)), (255, 255, 255), 255),
@@ -79,6 +88,12 @@ def test_values_of_unknown_meaning_are_refused(
 ) -> None:
     with pytest.raises(Unreadable, match=said):
         one(image, channels)
+
+
+def test_damaged_exif_data_do_not_hide_a_picture() -> None:
+    picture = solid("RGB", (255, 0, 0))
+    picture.info["exif"] = b"garbage"
+    assert to_picture(picture).getpixel((0, 0)) == (255, 0, 0)
 
 
 def test_black_is_black() -> None:

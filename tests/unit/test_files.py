@@ -369,3 +369,27 @@ def test_processes_exclude_each_other(tmp_path: Path) -> None:
     assert (tmp_path / "count").read_text() == "60"
     for process in processes:
         process.communicate()
+
+
+def test_any_name_can_be_printed_and_is_no_command_for_the_terminal(tmp_path: Path) -> None:
+    """Neither bytes that are no text nor control characters, in a message or on stdout."""
+    script = """
+        import sys
+        from trompe.cli import main
+        from trompe.streams import keep_streams
+        keep_streams()
+        print("caf\\udce9")
+        sys.exit(main())
+    """
+    code = "\n".join(line.strip() for line in script.splitlines())
+    arguments = ["evaluate", "generated=a\x1b[31m.png", "reference=b\\udce9"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert done.stdout == "caf\\udce9\n" and done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("trompe: ")]
+    assert "a\\x1b[31m.png" in line and "\x1b" not in done.stderr

@@ -11,6 +11,7 @@ from PIL import Image
 from trompe.data.cache import decode
 from trompe.data.decoding import Decoding
 from trompe.data.files import Directory
+from trompe.data.limits import Unreadable
 from trompe.data.picture_folder import FolderSource, ImageFolder
 from trompe.errors import UserError
 
@@ -208,6 +209,24 @@ def test_second_start_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     os.utime(folder / "a.png", ns=(1, 1))
     assert FolderSource(folder, "auto", cache).fingerprint() != first
     assert sorted(read) == ["a.png", "b.png"]
+
+
+def test_what_cannot_be_read_now_is_read_when_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A right that is given changes neither a file's size nor its time."""
+    folder, cache = tree(tmp_path / "set", "a.png", "b.png"), tmp_path / "cache"
+    original = Directory.read
+
+    def refused(self: Directory, name: str) -> bytes:
+        if name == "a.png":
+            raise Unreadable("permission denied")
+        return original(self, name)
+
+    monkeypatch.setattr(Directory, "read", refused)
+    before = FolderSource(folder, "auto", cache).fingerprint()
+    monkeypatch.setattr(Directory, "read", original)
+    assert FolderSource(folder, "auto", cache).fingerprint() != before
 
 
 def test_paths_are_relative_to_here_or_home(

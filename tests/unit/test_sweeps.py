@@ -1,5 +1,6 @@
 """Parts of a sweep that need no trial."""
 
+from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from optuna.trial import FrozenTrial, create_trial
 from trompe.errors import UserError
 from trompe.locks import Lock
 from trompe.runs.run_folder import RunFolder
+from trompe.sweeps.launchers import Ended
 from trompe.sweeps.objective import choose_objective
 from trompe.sweeps.space import Space
 from trompe.sweeps.storage import StudyStorage
 from trompe.sweeps.sweep_folder import SweepFolder
+from trompe.sweeps.trial import Active
 
 
 @pytest.mark.parametrize(
@@ -84,3 +87,16 @@ def test_a_trial_is_known_by_the_config_of_its_run(tmp_path, config, message) ->
     else:
         with pytest.raises(UserError, match=message):
             folder.check_trial(trial)
+
+
+def test_a_process_that_could_not_say_why_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stderr.log").touch()
+    trial = Active(0, {}, tmp_path, Ended(), 0)
+    assert trial.error() == "it ended without a message"
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(free=0))
+    assert trial.error() == f"no space left on {tmp_path}"
+    (tmp_path / "stderr.log").write_text("trompe: nix\n")
+    assert trial.error() == "trompe: nix"

@@ -44,6 +44,8 @@ NAMES = [
     "nan",
     "true",
     "wow!",
+    "x\\ y",
+    "a\\\\b",
     "a&b;c|d",
 ]
 

@@ -27,7 +27,7 @@ def check_filter(name: str) -> None:
 
 
 def to_picture(image: Image.Image | np.ndarray) -> Image.Image:
-    """A Pillow image, fully read and turned upright by its EXIF data.
+    """A Pillow image, fully read and turned upright by its EXIF data, if these can be read.
 
     Args:
         image: a Pillow image, or uint8 (H, W), or (H, W, C) with C 1, 3 or 4.
@@ -35,7 +35,10 @@ def to_picture(image: Image.Image | np.ndarray) -> Image.Image:
     if isinstance(image, np.ndarray):
         return Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image)
     image.load()
-    return ImageOps.exif_transpose(image)
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data, beside pixels that are whole
+        return image
 
 
 def to_array(
@@ -82,15 +85,15 @@ def convert(picture: Image.Image, mode: str) -> Image.Image:
     - 16 bits (``I;16`` in any byte order, ``I``) keep the upper 8. More than 16 bits are refused,
       and so is a picture that has only the lower 8, as all of it would be black;
     - floats (``F``) from 0 to 1 become 0 to 255, rounded; others are refused;
-    - what is transparent (``RGBA``, ``LA``, ``PA``, premultiplied ``RGBa`` and ``La``, or by a
-      color of the palette) shows white;
+    - what is transparent (``RGBA``, ``LA``, ``PA``, premultiplied ``RGBa`` and ``La``, or by one
+      color, of the palette or not) shows white;
     - ``CMYK``, ``YCbCr`` and ``HSV`` become RGB by Pillow's formulas, ``LAB`` by its color
       management; gray is ITU-R BT.601's luminance.
 
     Raises:
         Unreadable: for values that are refused.
     """
-    if picture.mode == mode:
+    if picture.mode == mode and not picture.has_transparency_data:
         return picture
     if picture.mode == "F":
         picture = _from_floats(np.asarray(picture))

@@ -8,6 +8,8 @@ from PIL import Image
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from tqdm import tqdm
 
+from trompe.streams import visible
+
 
 class Source(ABC):
     """Encoded images with labels.
@@ -48,4 +50,4 @@ class Source(ABC):
 def tell(notes: Iterable[str]) -> None:
     """Print lines that the user should read, in one process only."""
     for note in notes:
-        tqdm.write(f"note: {note}")
+        tqdm.write(f"note: {visible(note)}")

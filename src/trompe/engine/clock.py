@@ -24,7 +24,7 @@ class Clock:
     def __init__(self, kimg: float, tick_kimg: float, batch_size: int) -> None:
         check_positive("kimg", kimg)
         check_positive("tick_kimg", tick_kimg)
-        check_count("batch_size", batch_size)
+        check_count("batch_size", batch_size, most=2**20)
         self.batch_size = batch_size
         self.batches_per_tick = max(1, round(tick_kimg * 1000 / batch_size))
         self.ticks = max(1, round(kimg * 1000 / self.images_per_tick))

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 
-from trompe.engine.checkpoint import load_checkpoint
+from trompe.engine.checkpoint import check_fits, load_checkpoint
 from trompe.engine.clock import Clock
 from trompe.errors import UserError
 from trompe.methods.method import Method
@@ -34,11 +34,14 @@ def load_method(run: RunFolder, checkpoint: dict[str, Any], trust: bool) -> Meth
     """The run's method with the checkpoint's weights, on the GPU if there is one.
 
     Raises:
-        UserError: if the run names code of its own, unless it is trusted.
+        UserError: if the run names code of its own, unless it is trusted; if the weights are not
+            those of its model.
     """
     config = open_config(run, trust, "model")
     clock = Clock(config["kimg"], config["tick_kimg"], config["batch_size"])
     method: Method = instantiate(config["model"], clock=clock, seed=config["seed"], _convert_="all")
-    method.load_state_dict(upgrade_checkpoint(checkpoint)["state_dict"])
+    weights = upgrade_checkpoint(checkpoint)["state_dict"]
+    check_fits(f"the checkpoint of {run.path}", weights, method.state_dict())
+    method.load_state_dict(weights)
     clock.load_state_dict(checkpoint["clock"])
     return method.eval().to("cuda" if torch.cuda.is_available() else "cpu")

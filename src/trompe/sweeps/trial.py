@@ -1,5 +1,6 @@
 """A trial in progress: its process, and what it has recorded so far."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from trompe.sweeps.launchers import Job
 
 Direction = Literal["minimize", "maximize"]
 
+_MESSAGE = 4096  # bytes; where there are fewer, a process could not write why it ended
 _PATIENCE = 30.0  # seconds that a trial gets to end on its own
 
 
@@ -105,4 +107,8 @@ class Active:
         except OSError:
             return f"{self.folder} was deleted during training"
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return lines[-1][:1000] if lines else "it ended without a message"
+        if lines:
+            return lines[-1][:1000]
+        if shutil.disk_usage(self.folder).free < _MESSAGE:
+            return f"no space left on {self.folder}"
+        return "it ended without a message"

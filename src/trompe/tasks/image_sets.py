@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra import compose
+from hydra.errors import HydraException
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
@@ -64,7 +65,7 @@ def open_images(key: str, spec: str, cfg: DictConfig, side: int | None = None) -
             be read.
     """
     if cfg.resolution is not None:
-        check_count("resolution", cfg.resolution)
+        check_count("resolution", cfg.resolution, most=16384)
     if expand(spec, key).exists():
         found = _open_pictures(key, spec, cfg)
     elif (Path(config_dir()) / "data" / f"{spec}.yaml").is_file():
@@ -121,7 +122,12 @@ def _open_named(key: str, spec: str, cfg: DictConfig, side: int | None) -> Image
     options: dict[str, Any] = {"validation_fraction": 0}
     if side is not None:
         options["resolution"] = side
-    config = _compose(spec, options, cfg.paths.cache_dir)
+    try:
+        config = _compose(spec, options, cfg.paths.cache_dir)
+    except HydraException as error:  # it has no such options
+        raise UserError(
+            f"{key}={spec} names no set of images: give another name, or a path"
+        ) from error
     kind = get_class(config.data.get("_target_", "builtins.object"))
     if not issubclass(kind, ImageData) or OmegaConf.missing_keys(config.data):
         raise UserError(f"{key}={spec} names no set of images: give another name, or a path")

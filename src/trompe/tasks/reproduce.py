@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -231,13 +231,15 @@ def follow(
     active = Active(0, {}, place, job, 0)
     shown = 0
     is_whole = len(records) == len(run.read_metrics())
+    ends = {session.get("from_kimg") for session in run.fact("sessions")[1:]}
     try:
         while True:
             code = job.poll()  # before reading, so that nothing is written after the last look
             active.run = active.run or next(iter(find_runs(place)), None)
             if active.run is not None:
                 active.read()
-            found = first_difference(records, active.records, tolerance)
+            wanted = comparable(records, active.records, ends)
+            found = first_difference(wanted, active.records, tolerance)
             for record in active.records[shown : len(records)]:
                 print(f"  tick {record['tick']} of {len(records)}: {record['kimg']:g} kimg")
             shown = len(active.records)
@@ -251,6 +253,16 @@ def follow(
         while job.poll() is None:
             active.stop()
             time.sleep(0.1)
+
+
+def comparable(
+    records: list[dict[str, Any]], again: list[dict[str, Any]], ends: Collection[Any]
+) -> list[dict[str, Any]]:
+    """The records without what was measured only because a smaller budget ended there."""
+    return [
+        {key: old[key] for key in old if key in new} if old["kimg"] in ends else old
+        for old, new in zip(records, again, strict=False)
+    ]
 
 
 def compare_weights(run: RunFolder, again: RunFolder) -> str | None:

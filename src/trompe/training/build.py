@@ -13,7 +13,7 @@ from hydra.utils import get_class
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from trompe.data.loader import TrainingData
-from trompe.engine.checkpoint import AtomicCheckpointIO
+from trompe.engine.checkpoint import AtomicCheckpointIO, check_resumable
 from trompe.engine.clock import Clock
 from trompe.engine.hardware import keep_freed_memory, resolve_trainer
 from trompe.engine.processes import find_processes
@@ -63,6 +63,7 @@ class Job:
             on_hang: called from another thread if another process has ended and this one hangs.
 
         Raises:
+            UserError: if the checkpoint is damaged, or of another model.
             AnotherProcess: if another process ended early.
             SystemExit: Lightning's answer to a KeyboardInterrupt; if any process was interrupted.
         """
@@ -70,6 +71,9 @@ class Job:
         if isinstance(strategy, FlatDDPStrategy):
             strategy.launcher.on_hang = on_hang
         self.trainer.loggers = list(self.trackers.values())
+        if checkpoint is not None:
+            names = self.method.optimizer_names
+            check_resumable(checkpoint, self.method.state_dict(), len(names))
         try:
             self.trainer.fit(
                 self.method, datamodule=self.data, ckpt_path=checkpoint, weights_only=True

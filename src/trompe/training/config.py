@@ -1,5 +1,6 @@
 """What the config of a run must hold, checked before anything is made of it."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from trompe.engine.clock import Clock
 from trompe.errors import UserError, check_count, show
 from trompe.metrics.evaluation import Evaluation
 from trompe.parts import check_parts, check_settings
+from trompe.runs.shape import flatten
 from trompe.training.best import Best
 from trompe.training.samples import SampleGrid
 
@@ -23,6 +25,8 @@ _NEEDED = {
     "evaluation": "metrics=[] measures nothing",
     "checkpoint": "checkpoint.monitor=null keeps no best.ckpt",
 }
+# Larger numbers overflow what they are computed with.
+_LARGEST = 2**63
 _SETTINGS = {"evaluation": Evaluation, "samples": SampleGrid, "checkpoint": Best}
 # Groups of parts, any of which may be missing.
 _PARTS = ("metrics", "logger", "callbacks")
@@ -77,7 +81,14 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
             raise UserError(f"{key}._target_ is missing: the name of its class")
     for key in ("data", "model", *_PARTS):
         check_parts(config[key], key)
+    _check_numbers(config)
     return config
+
+
+def _check_numbers(config: dict[str, Any]) -> None:
+    for key, value in flatten(config).items():
+        if isinstance(value, int | float) and _LARGEST < abs(value) < math.inf:
+            raise UserError(f"{key}={show(value)} is too large a number")
 
 
 def resolve(cfg: DictConfig) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class SampleGrid:
 
     def __init__(self, every_kimg: float, count: int) -> None:
         check_positive("samples.every_kimg", every_kimg)
-        check_count("samples.count", count)
+        check_count("samples.count", count, most=65536)
         self.every_kimg = every_kimg
         self.count = count
 
