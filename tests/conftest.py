@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -51,6 +52,15 @@ TINY_STYLE = [
     "model.warmup_kimg=0.04",
     *(override for override in TINY if not override.startswith("data")),
 ]
+
+_WORKER = 2 * 2**30  # bytes, with the processes that it starts
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """For ``-n auto``: tests wait for processes half of their time, so more than there are cores."""
+    cores = len(os.sched_getaffinity(0))
+    fitting = psutil.virtual_memory().available // _WORKER
+    return max(1, min(cores + 2, fitting))
 
 
 class Trompe:

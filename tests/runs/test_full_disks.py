@@ -49,7 +49,8 @@ def test_a_run_goes_on_bitwise_after_its_disk_was_full(trompe: Trompe) -> None:
         if path.exists():
             path.rename(aside)
         path.symlink_to(link) if link else path.mkdir()
-        message = trompe.fails("train", f"run={run.path}", LONGER)
+        # With the trust that a folder with links needs.
+        message = trompe.fails("train", f"run={run.path}", LONGER, "trust=true")
         assert message.startswith(f"trompe: cannot write {path}: ")
         assert run.last_checkpoint.read_bytes() == before
         assert run.read_facts()["status"] == "failed"

@@ -74,8 +74,10 @@ def test_a_sweep_without_its_secrets(tmp_path, monkeypatch, overrides, experimen
     folder.create(description, lambda _: None)
     hydra = OmegaConf.create({"overrides": {"task": [f"resume={folder.path}", *new]}})
     monkeypatch.setattr(request.HydraConfig, "get", lambda: hydra)
+    paths = {"output_dir": str(tmp_path)}
+    cfg = OmegaConf.create({"resume": str(folder.path), "launcher": {}, "paths": paths})
     with pytest.raises(UserError) as caught:
-        request.reopen(OmegaConf.create({"resume": str(folder.path)}), [], [])
+        request.reopen(cfg, [], [])
     assert told in str(caught.value) and "\n" not in str(caught.value)
 
 
