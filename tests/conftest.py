@@ -57,7 +57,7 @@ _WORKER = 2 * 2**30  # bytes, with the processes that it starts
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """For ``-n auto``: more than there are cores, since tests wait for processes half their time."""
+    """For ``-n auto``: more than there are cores, since tests wait half of their time."""
     cores = len(os.sched_getaffinity(0))
     fitting = psutil.virtual_memory().available // _WORKER
     return max(1, min(cores + 2, fitting))
