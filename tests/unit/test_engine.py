@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,8 @@ from trompe.engine.interrupt import catch_signals
 from trompe.engine.randomness import keyed_generator, keyed_seed
 from trompe.engine.tick_means import TickMeans
 from trompe.errors import UserError
+
+EMPTY: dict[str, Any] = {"clock": {"images": 8}, "state_dict": {}}  # what any checkpoint has
 
 
 def test_clock_counts_whole_batches_and_ticks() -> None:
@@ -110,7 +113,7 @@ def test_ema_forgets_half_in_its_half_life() -> None:
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     io, path = AtomicCheckpointIO(), tmp_path / "checkpoints" / "last.ckpt"
-    io.save_checkpoint({"a": torch.ones(2)}, path)
+    io.save_checkpoint({"a": torch.ones(2), **EMPTY}, path)
 
     class Unwritable:
         def __reduce__(self) -> str:
@@ -138,13 +141,13 @@ def test_ctrl_c_waits_for_a_checkpoint_that_is_being_written(tmp_path: Path) -> 
     catch_signals()
     try:
         with pytest.raises(KeyboardInterrupt):
-            AtomicCheckpointIO().save_checkpoint({"a": PressesCtrlC(), "images": 8}, path)
+            AtomicCheckpointIO().save_checkpoint({"a": PressesCtrlC(), **EMPTY}, path)
         with pytest.raises(KeyboardInterrupt):  # and afterwards it is immediate again
             os.kill(os.getpid(), signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
         signal.signal(signal.SIGTERM, terminate)
-    assert load_checkpoint(path) == {"a": {}, "images": 8}
+    assert load_checkpoint(path) == {"a": {}, **EMPTY}
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 

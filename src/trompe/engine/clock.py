@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from trompe.errors import check_count, check_positive
+from trompe.errors import UserError, check_count, check_positive, show
+
+_LONGEST = 1e12  # kimg: no budget, but a number that was mistyped
 
 
 class Clock:
@@ -18,12 +20,15 @@ class Clock:
         batch_size: images in a *global* batch, over all processes.
 
     Raises:
-        UserError: if one of them is not above 0, or `batch_size` not a whole number.
+        UserError: if one of them is not above 0 or is too large, or `batch_size` is no whole
+            number.
     """
 
     def __init__(self, kimg: float, tick_kimg: float, batch_size: int) -> None:
-        check_positive("kimg", kimg)
-        check_positive("tick_kimg", tick_kimg)
+        for key, value in (("kimg", kimg), ("tick_kimg", tick_kimg)):
+            check_positive(key, value)
+            if value > _LONGEST:
+                raise UserError(f"{key}={show(value)} must be at most {_LONGEST:g}")
         check_count("batch_size", batch_size, most=2**20)
         self.batch_size = batch_size
         self.batches_per_tick = max(1, round(tick_kimg * 1000 / batch_size))

@@ -1,6 +1,5 @@
 """What the config of a run must hold, checked before anything is made of it."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ _NEEDED = {
     "evaluation": "metrics=[] measures nothing",
     "checkpoint": "checkpoint.monitor=null keeps no best.ckpt",
 }
-# Larger numbers overflow what they are computed with.
+# Larger whole numbers overflow what they are computed with.
 _LARGEST = 2**63
 _SETTINGS = {"evaluation": Evaluation, "samples": SampleGrid, "checkpoint": Best}
 # Groups of parts, any of which may be missing.
@@ -87,7 +86,7 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
 
 def _check_numbers(config: dict[str, Any]) -> None:
     for key, value in flatten(config).items():
-        if isinstance(value, int | float) and _LARGEST < abs(value) < math.inf:
+        if isinstance(value, int) and abs(value) > _LARGEST:
             raise UserError(f"{key}={show(value)} is too large a number")
 
 
