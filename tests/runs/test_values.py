@@ -55,7 +55,7 @@ def said(cfg: DictConfig) -> str | None:
     """What is said instead of building it; None if it can be built. Anything else is raised."""
     try:
         build(open_session(cfg))
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except (UserError, HydraException, OmegaConfBaseException, ImportError) as error:
         line = line_of(error, "train")
         if line is None:
             raise

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +176,11 @@ def check_batches(config: dict[str, Any]) -> None:
     """
     types = []
     for group in ("model", "data"):
+        target = str(config[group]["_target_"])
+        if find_spec(target.partition(".")[0] or "?") is None:
+            raise UserError(f"{group}._target_={target} is no class: there is no such module")
         with configured(f"{group}._target_"):
-            found: Any = get_class(config[group]["_target_"])
+            found: Any = get_class(target)
         types.append(getattr(found, "batch_type", None))
     wanted, given = types
     if wanted is None or given is None:
