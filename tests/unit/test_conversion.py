@@ -96,5 +96,16 @@ def test_damaged_exif_data_do_not_hide_a_picture() -> None:
     assert to_picture(picture).getpixel((0, 0)) == (255, 0, 0)
 
 
+def test_a_picture_is_refused_for_all_that_is_in_it() -> None:
+    """Not for its center alone, which is what is trained on."""
+    values = np.zeros((4, 12), np.float32)
+    values[:, 0] = 2
+    with pytest.raises(Unreadable, match="floats from 0 to 2"):
+        one(Image.fromarray(values), 3)
+    wide = np.full((4, 12), 163, np.uint16)
+    wide[:, 0] = 60000
+    assert one(Image.fromarray(wide), 1).max() == 0
+
+
 def test_black_is_black() -> None:
     assert not one(solid("I;16", 0), 3).any() and not one(floats(0), 3).any()

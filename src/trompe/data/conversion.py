@@ -44,7 +44,7 @@ def to_picture(image: Image.Image | np.ndarray) -> Image.Image:
 def to_array(
     picture: Image.Image, resolution: int, channels: int, resize_filter: str
 ) -> np.ndarray:
-    """Crop the center square, convert the colors, and resize.
+    """Convert the colors, crop the center square, and resize.
 
     Pillow's filters are antialiased: they widen when they shrink an image. Colors are converted as
     `convert` says.
@@ -61,11 +61,12 @@ def to_array(
     Raises:
         Unreadable: see `convert`.
     """
+    # All of it, so that a picture is refused here if it is refused elsewhere.
+    picture = convert(picture, "L" if channels == 1 else "RGB")
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     # Cropped first: Pillow's `resize(box=...)` would look at pixels outside the square.
     picture = picture.crop((left, top, left + side, top + side))
-    picture = convert(picture, "L" if channels == 1 else "RGB")
     if side != resolution:
         size = (resolution, resolution)
         picture = picture.resize(size, Image.Resampling[resize_filter.upper()])
