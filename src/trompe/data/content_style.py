@@ -2,17 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from trompe.data.color_changes import change_colors, draw_color_changes
 from trompe.data.crop_stream import CropStream
 from trompe.data.crops import check_crop_min, check_resolutions, draw_crops
 from trompe.data.image_data import Batch, show
 from trompe.data.loader import TrainingData
 from trompe.data.picture_set import Pictures, WholeSquares
-from trompe.errors import UserError
+from trompe.engine.randomness import keyed_generator
+from trompe.errors import Count, UserError
 
 
 class StyleBatch(NamedTuple):
@@ -46,6 +49,9 @@ class ContentStyleData(TrainingData):
         style_squares: the same, of each style picture.
         validation_fraction: share of the pictures of each set that is never trained on, in [0, 1).
         flip: whether crops are mirrored left to right, each with probability 1/2.
+        style_repeats: how many times the style pictures of a class are shown where others are
+            shown once, by its name; for a class that is small.
+        recolored: share of the styles whose colors are changed, in [0, 1].
         channels: 3; models refer to it.
         common: see `ImageData`.
 
@@ -65,6 +71,8 @@ class ContentStyleData(TrainingData):
         content_squares: int,
         style_squares: int,
         flip: bool,
+        style_repeats: Mapping[str, Count] | None = None,
+        recolored: float = 0.0,
         channels: int = 3,
         **common: Any,
     ) -> None:
@@ -82,6 +90,10 @@ class ContentStyleData(TrainingData):
         self.resolution = resolution
         self.crop_min = crop_min
         self.flip = flip
+        self.style_repeats = dict(style_repeats or {})
+        if not 0 <= recolored <= 1:
+            raise UserError(f"data.recolored={recolored} must be between 0 and 1")
+        self.recolored = recolored
 
     def setup(self, stage: str | None = None) -> None:
         """Decode both sets, or open their caches. Does nothing the second time.
@@ -159,21 +171,31 @@ class StyleStream:
     def __init__(self, data: ContentStyleData, seed: int, batch_size: int) -> None:
         self.data = data
 
-        def stream(pictures: Pictures, name: str) -> CropStream:
+        self.seed, self.batch_size = seed, batch_size
+
+        def stream(
+            pictures: Pictures, name: str, repeats: Mapping[str, int] | None = None
+        ) -> CropStream:
             side = pictures.decoding.resolution
 
             def draw(count: int, generator: torch.Generator) -> Tensor:
                 return draw_crops(count, side, data.crop_min, generator)
 
-            return CropStream(pictures, name, seed, batch_size, draw, data.resolution, data.flip)
+            side_out, flip = data.resolution, data.flip
+            return CropStream(pictures, name, seed, batch_size, draw, side_out, flip, repeats)
 
         self._content = stream(data.content, "content")
-        self._style = stream(data.style, "style")
+        self._style = stream(data.style, "style", data.style_repeats)
 
     def batch(self, position: int, rows: slice | Tensor) -> StyleBatch:
         """Those rows of the global batch that begins at `position`."""
+        style = self._style.crops(position, rows)
+        if self.data.recolored:
+            generator = keyed_generator(self.seed, "style colors", position)
+            matrices = draw_color_changes(self.batch_size, self.data.recolored, generator)
+            style = change_colors(style, matrices[rows])
         return StyleBatch(
             self._content.crops(position, rows),
-            self._style.crops(position, rows),
+            style,
             self.data.style.picture_numbers("train", self._style.indices(position, rows)),
         )

@@ -1,6 +1,6 @@
 """Random crops of one set, in an order of its own, as a function of (seed, images seen)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from trompe.data.crops import cut
 from trompe.data.image_data import ImageData, mirror
 from trompe.data.stream import IndexStream
 from trompe.engine.randomness import keyed_generator, keyed_seed
+from trompe.errors import UserError
 
 # Draws the places (count, 3) of crops: top, left and side, pixels; see `trompe.data.crops`.
 DrawCrops = Callable[[int, torch.Generator], Tensor]
@@ -25,9 +26,10 @@ class CropStream:
         draw: draws the places of crops.
         resolution: side of the crops once they are resized, pixels.
         flip: whether crops are mirrored left to right, each with probability 1/2.
+        repeats: how many times each class's images are shown in a data epoch; others once.
 
     Raises:
-        UserError: if the set is empty.
+        UserError: if the set is empty, or has no such class.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class CropStream:
         draw: DrawCrops,
         resolution: int,
         flip: bool,
+        repeats: Mapping[str, int] | None = None,
     ) -> None:
         self.images = images
         self.name = name
@@ -48,12 +51,12 @@ class CropStream:
         self.resolution = resolution
         self.flip = flip
         # A seed of its own, or sets of equal size would always show the same pairs.
-        size = images.split_size("train")
-        self._order = IndexStream(size, keyed_seed(seed, f"{name} order"))
+        self._shown = self._show(repeats or {})
+        self._order = IndexStream(len(self._shown), keyed_seed(seed, f"{name} order"))
 
     def indices(self, position: int, rows: slice | Tensor) -> Tensor:
         """Indices (n,) of the training images that the crops at `position` are cut from."""
-        return self._order.indices(position, self.batch_size)[rows]
+        return self._shown[self._order.indices(position, self.batch_size)[rows]]
 
     def crops(self, position: int, rows: slice | Tensor) -> Tensor:
         """Those rows of the global batch at `position`: uint8 (n, C, R, R).
@@ -68,3 +71,19 @@ class CropStream:
         if self.flip:
             mirror(images, mirrored)
         return images
+
+    def _show(self, repeats: Mapping[str, int]) -> Tensor:
+        """Indices of the images of a data epoch, sorted."""
+        names = self.images.class_names
+        unknown = sorted(set(repeats) - set(names))
+        if unknown:
+            raise UserError(
+                f"data.{self.name}_repeats: there is no class {unknown[0]}; "
+                f"choose from {', '.join(names)}"
+            )
+        size = self.images.split_size("train")
+        if not repeats:
+            return torch.arange(size)
+        times = torch.tensor([repeats.get(name, 1) for name in names])
+        labels = self.images.labels("train")
+        return torch.arange(size).repeat_interleave(times[labels])

@@ -137,6 +137,14 @@ class ImageData(TrainingData):
         """
         return len(self._split(split))
 
+    def labels(self, split: str) -> Tensor:
+        """The labels (n,), long, of all images of a split.
+
+        Raises:
+            UserError: if there is no such split.
+        """
+        return self.decoded.labels[self._split(split)]
+
     def gather(self, split: str, indices: Tensor) -> Batch:
         """The images at `indices` (n,), long, of ``"train"`` or ``"validation"``; never mirrored.
 

@@ -22,6 +22,7 @@ from trompe.losses.perceptual import (
 )
 from trompe.methods.capabilities import FromPictures, Generates, Images, on
 from trompe.methods.method import Method
+from trompe.networks.palette import palette_of
 from trompe.networks.perceptual_network import PerceptualNetwork
 from trompe.networks.tiling import Tiled
 
@@ -155,7 +156,10 @@ class Perception:
 
     @torch.no_grad()
     def describe(self, style: Tensor) -> tuple[dict[str, StyleTarget], Tensor]:
-        """The styles of images (N, 3, H, W): as targets of the losses, and as vectors (N, S)."""
+        """The styles of images (N, 3, H, W): as targets of the losses, and as vectors (N, S).
+
+        A vector has the statistics of all style layers, and ends with the palette.
+        """
         with torch.autocast(style.device.type, enabled=False):
             network = self.network.to(style.device)
             features = network(style.float(), network.style_layers)
@@ -164,7 +168,8 @@ class Perception:
                 for name, maps in features.items()
             }
             parts = [(t.statistics.mean, t.statistics.std.log()) for t in targets.values()]
-            return targets, torch.cat([part for pair in parts for part in pair], 1)
+            flat = [part for pair in parts for part in pair]
+            return targets, torch.cat([*flat, palette_of(style)], 1)
 
     def losses(
         self,

@@ -44,12 +44,7 @@ class StyleTransformer(nn.Module, Tiled):
         self.last = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
         layers = [module for module in self.modules() if isinstance(module, Layer)]
         self.sizes = [2 * layer.channels for layer in layers]
-        self.predictor = nn.Sequential(
-            nn.LayerNorm(style_dim),
-            nn.Linear(style_dim, bottleneck),
-            nn.ReLU(),
-            nn.Linear(bottleneck, sum(self.sizes)),
-        )
+        self.predictor = style_predictor(style_dim, bottleneck, sum(self.sizes))
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -102,6 +97,16 @@ class OneStyleTransformer(StyleTransformer):
     def predict(self, style: Tensor) -> Tensor:
         """The one style's parameters (N, P), whatever `style` (N, ...) is."""
         return self.parameters_learned.expand(len(style), -1)
+
+
+def style_predictor(style_dim: int, bottleneck: int, parameters: int) -> nn.Sequential:
+    """From a style's description (N, style_dim) to parameters (N, P), through a bottleneck."""
+    return nn.Sequential(
+        nn.LayerNorm(style_dim),
+        nn.Linear(style_dim, bottleneck),
+        nn.ReLU(),
+        nn.Linear(bottleneck, parameters),
+    )
 
 
 class Residual(nn.Module):
