@@ -1,0 +1,102 @@
+"""Palettes, color transfer in closed form, and the style network that begins with it."""
+
+import pytest
+import torch
+
+from trompe.networks.palette import PALETTE_DIM, color_map, palette_of, recolor
+from trompe.networks.palette_transformer import PaletteTransformer
+
+
+def picture(seed: int, side: int = 32) -> torch.Tensor:
+    """Colors that depend on each other, around a mean of their own."""
+    generator = torch.Generator().manual_seed(seed)
+    mix = 0.2 * torch.randn(3, 3, generator=generator)
+    mean = 0.4 * torch.rand(3, 1, 1, generator=generator)
+    noise = torch.randn(3, side, side, generator=generator)
+    return (torch.einsum("ij,jhw->ihw", mix, noise) + mean)[None]
+
+
+def test_a_palette_is_mean_and_covariance() -> None:
+    images = torch.cat([picture(1), picture(2)])
+    found = palette_of(images)
+    assert found.shape == (2, PALETTE_DIM)
+    for image, row in zip(images, found, strict=True):
+        wanted = torch.cov(image.flatten(1), correction=0)
+        assert torch.allclose(row[:3], image.mean((1, 2)), atol=1e-6)
+        assert torch.allclose(row[3:], wanted[[0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]], atol=1e-5)
+
+
+def test_a_picture_takes_on_the_palette_of_another() -> None:
+    content, style = picture(1), picture(2)
+    made = recolor(content, *color_map(palette_of(content), palette_of(style)))
+    # Up to what is added to the variances.
+    assert torch.allclose(palette_of(made), palette_of(style), atol=8e-3)
+
+
+def test_the_map_is_that_of_least_change() -> None:
+    """Optimal transport between Gaussians is a symmetric positive definite matrix, and unique."""
+    matrix, _ = color_map(palette_of(picture(1)), palette_of(picture(2)))
+    assert torch.allclose(matrix, matrix.mT, atol=1e-4)
+    assert (torch.linalg.eigvalsh(matrix) > 0).all()
+
+
+def test_its_own_palette_changes_nothing() -> None:
+    own = palette_of(picture(3))
+    matrix, shift = color_map(own, own)
+    assert torch.allclose(matrix, torch.eye(3), atol=1e-3)
+    assert shift.abs().max() < 1e-3
+
+
+def test_one_color_becomes_another_and_is_not_blown_up() -> None:
+    gray = torch.full((1, 3, 8, 8), 0.25) + torch.linspace(0, 1e-4, 8)
+    made = recolor(gray, *color_map(palette_of(gray), palette_of(picture(2))))
+    assert torch.allclose(made.mean((2, 3)), picture(2).mean((2, 3)), atol=1e-3)
+    assert made.std((2, 3)).max() < 0.01
+
+
+def test_a_mix_of_palettes_is_one() -> None:
+    content = picture(1)
+    half = (palette_of(picture(2)) + palette_of(picture(3))) / 2
+    made = recolor(content, *color_map(palette_of(content), half))
+    assert torch.allclose(palette_of(made)[:, :3], half[:, :3], atol=1e-3)
+
+
+@pytest.fixture
+def network() -> PaletteTransformer:
+    torch.manual_seed(0)
+    return PaletteTransformer(20 + PALETTE_DIM, width=8, wide=16, blocks=1, bottleneck=6)
+
+
+def described(style: torch.Tensor) -> torch.Tensor:
+    code = torch.randn(len(style), 20, generator=torch.Generator().manual_seed(0))
+    return torch.cat([code, palette_of(style)], 1)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (20, 36), (64, 48)])
+def test_it_begins_with_the_content_in_the_colors_of_the_style(
+    network: PaletteTransformer, size: tuple[int, int]
+) -> None:
+    content, style = picture(1, 64)[..., : size[0], : size[1]].clamp(-1, 1), picture(2)
+    made = network(content, network.predict(described(style)))
+    recolored = recolor(content, *color_map(palette_of(content), palette_of(style)))
+    assert made.shape == content.shape and made.dtype == torch.float32
+    assert made.abs().max() <= 1
+    assert (made - recolored.clamp(-0.95, 0.95)).abs().mean() < 0.1
+    assert (made - content).abs().mean() > 0.2
+
+
+def test_pictures_of_a_batch_do_not_depend_on_each_other(network: PaletteTransformer) -> None:
+    contents = torch.cat([picture(1), picture(4)]).clamp(-1, 1)
+    parameters = network.predict(described(torch.cat([picture(2), picture(3)])))
+    both = network(contents, parameters)
+    for row in range(2):
+        alone = network(contents[row : row + 1], parameters[row : row + 1])
+        assert torch.allclose(both[row : row + 1], alone, atol=1e-5)
+
+
+def test_all_of_it_learns(network: PaletteTransformer) -> None:
+    made = network(picture(1).clamp(-1, 1), network.predict(described(picture(2))))
+    made.square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
