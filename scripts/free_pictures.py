@@ -5,7 +5,7 @@ packages (200 MB), nothing is installed. OUTPUT/train/photographs and OUTPUT/tra
 pictures with a shorter side of at most 512 pixels, OUTPUT/held_out a few of each that nothing is to
 be trained on, and OUTPUT/licenses each package's own statement of its licenses.
 
-The embedded stylizer was trained on these; see its model card.
+`trompe train experiment=style_embedded` trains on them.
 """
 
 import argparse

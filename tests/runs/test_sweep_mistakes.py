@@ -65,6 +65,8 @@ def test_a_sweep_without_its_secrets(tmp_path, monkeypatch, overrides, experimen
         raise UserError("there is nothing to sweep")
 
     monkeypatch.setattr(request, "compose_recorded", stop)
+    monkeypatch.chdir(tmp_path)  # both are changed, and must not stay
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
     folder = SweepFolder(tmp_path / "sweep")
     description = {
         **{key: "x" for key in ("id", "path", "storage", "study")},

@@ -170,7 +170,6 @@ class StyleStream:
 
     def __init__(self, data: ContentStyleData, seed: int, batch_size: int) -> None:
         self.data = data
-
         self.seed, self.batch_size = seed, batch_size
 
         def stream(

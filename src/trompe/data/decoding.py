@@ -26,7 +26,7 @@ from trompe.errors import UserError
 
 # Raised whenever the same image gives other pixels, or the files change their layout.
 _VERSION = 1
-_LARGEST = 16384  # pixels of a side: 0.75 GiB for each image
+LARGEST_SIDE = 16384  # pixels of a side: 0.75 GiB for each image
 # Images per task of a thread: a task costs about as much as decoding one small image.
 _TASK = 32
 
@@ -61,9 +61,9 @@ class Decoding:
     def __post_init__(self) -> None:
         if self.resolution < 1:
             raise UserError(f"{self.resolution_key}={self.resolution} must be at least 1 pixel")
-        if self.resolution > _LARGEST:
+        if self.resolution > LARGEST_SIDE:
             raise UserError(
-                f"{self.resolution_key}={self.resolution} must be at most {_LARGEST} pixels"
+                f"{self.resolution_key}={self.resolution} must be at most {LARGEST_SIDE} pixels"
             )
         if self.channels not in (1, 3):
             raise UserError(f"data.channels={self.channels} must be 1 (gray) or 3 (RGB)")

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate, pixel_shuffle, relu
 
 from trompe.errors import Count
 from trompe.networks.palette import PALETTE_DIM, color_map, palette_of, recolor
-from trompe.networks.transformer import Layer, Residual, style_predictor
+from trompe.networks.transformer import Layer, Residual, initialize, style_predictor
 
 # Colors beyond this share of the range would get no gradient through the tanh.
 _REACH = 0.95
@@ -50,11 +50,7 @@ class PaletteTransformer(nn.Module):
         layers = [module for module in self.modules() if isinstance(module, Layer)]
         self.sizes = [2 * layer.channels for layer in layers]
         self.predictor = style_predictor(style_dim, bottleneck, sum(self.sizes))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        initialize(self)
         with torch.no_grad():
             # Every style starts near plain normalization and near the recolored content, and the
             # four pixels of a position are the same.

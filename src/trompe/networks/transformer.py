@@ -45,11 +45,7 @@ class StyleTransformer(nn.Module, Tiled):
         layers = [module for module in self.modules() if isinstance(module, Layer)]
         self.sizes = [2 * layer.channels for layer in layers]
         self.predictor = style_predictor(style_dim, bottleneck, sum(self.sizes))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        initialize(self)
         # Every style starts near plain normalization: scale 1, shift 0.
         for weight in (self.predictor[-1].weight, self.last.weight):
             weight.data.mul_(0.1)  # type: ignore[operator]
@@ -97,6 +93,15 @@ class OneStyleTransformer(StyleTransformer):
     def predict(self, style: Tensor) -> Tensor:
         """The one style's parameters (N, P), whatever `style` (N, ...) is."""
         return self.parameters_learned.expand(len(style), -1)
+
+
+def initialize(network: nn.Module) -> None:
+    """He's initialization of all layers for ReLU, biases at 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def style_predictor(style_dim: int, bottleneck: int, parameters: int) -> nn.Sequential:

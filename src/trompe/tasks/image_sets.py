@@ -11,6 +11,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from trompe.command import config_dir
+from trompe.data.decoding import LARGEST_SIDE
 from trompe.data.image_data import ImageData
 from trompe.data.limits import Limits
 from trompe.data.picture_folder import FolderSource
@@ -65,7 +66,7 @@ def open_images(key: str, spec: str, cfg: DictConfig, side: int | None = None) -
             be read.
     """
     if cfg.resolution is not None:
-        check_count("resolution", cfg.resolution, most=16384)
+        check_count("resolution", cfg.resolution, most=LARGEST_SIDE)
     if expand(spec, key).exists():
         found = _open_pictures(key, spec, cfg)
     elif (Path(config_dir()) / "data" / f"{spec}.yaml").is_file():

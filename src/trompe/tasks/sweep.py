@@ -211,5 +211,7 @@ def _report(folder: SweepFolder, study: optuna.Study, objective: Objective, is_l
 
 
 def _how_to_resume(folder: SweepFolder) -> str:
-    needed = consent(folder.path, folder.read_description())
+    # Of a sweep that could not begin there is no folder yet.
+    is_there = (folder.path / "sweep.yaml").exists()
+    needed = consent(folder.path, folder.read_description()) if is_there else ""
     return f"trompe sweep {typed('resume', folder.path)}{needed}"
