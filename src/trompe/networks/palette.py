@@ -26,8 +26,8 @@ def palette_of(images: Tensor) -> Tensor:
 def color_map(own: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """The affine map of colors that takes one palette to another with the least change.
 
-    The optimal transport between two Gaussians: A = S2 (S1 S2)^-1/2 for covariances S1 and S2, which
-    is S1^-1/2 (S1^1/2 S2 S1^1/2)^1/2 S1^-1/2 (Pitié and Kokaram 2007, "The linear
+    The optimal transport between two Gaussians: A = S2 (S1 S2)^-1/2 for covariances S1 and S2,
+    which is S1^-1/2 (S1^1/2 S2 S1^1/2)^1/2 S1^-1/2 (Pitié and Kokaram 2007, "The linear
     Monge-Kantorovitch linear colour mapping for example-based colour transfer").
 
     Args:
