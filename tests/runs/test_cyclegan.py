@@ -101,18 +101,19 @@ def test_wrong_losses_and_weights_are_refused(trompe: Trompe, tiny: list[str]) -
 
 
 @pytest.mark.parametrize(
-    ("other", "kimg"),
+    "other",
     [
-        (["trainer=ddp_cpu"], 0.032),
-        (["model.accumulate=2"], 0.032),
-        # Shorter: where an absolute value has its kink, rounding can turn a gradient's sign.
-        (["trainer=ddp_cpu", "model.accumulate=2"], 0.008),
+        ["trainer=ddp_cpu"],
+        ["model.accumulate=2"],
+        ["trainer=ddp_cpu", "model.accumulate=2"],
     ],
 )
 def test_two_processes_and_two_parts_equal_one(
-    trompe: Trompe, tiny: list[str], other: list[str], kimg: float
+    trompe: Trompe, tiny: list[str], other: list[str]
 ) -> None:
-    clock = [f"kimg={kimg}", f"tick_kimg={kimg / 2}", "metrics=[]", "samples=null"]
+    # Two steps, the second with images from the pool. Not more: where an absolute value has its
+    # kink, rounding can turn a gradient's sign, after how many steps depends on the machine.
+    clock = ["kimg=0.008", "tick_kimg=0.004", "metrics=[]", "samples=null"]
     kept = [o for o in tiny if not o.startswith(("metrics", "features@", "samples"))]
     common = [*kept, *GENTLY, *clock]
     trompe(*common, "name=a_one")

@@ -41,6 +41,12 @@ def relative_gram_reference(x: Array, y: Array) -> float:
     return ((gram(x) - gram(y)) ** 2).sum() / (gram(y) ** 2).sum()
 
 
+def moments_reference(x: Array, y: Array) -> float:
+    (m, c), (n, d) = ((a.mean((1, 2)), np.cov(a.reshape(len(a), -1), bias=True)) for a in (x, y))
+    covariances = ((c - d) ** 2).sum() / (d**2).sum()
+    return float(covariances + ((m - n) ** 2).sum() / (y**2).mean((1, 2)).sum())
+
+
 def statistics_reference(x: Array, y: Array) -> float:
     total = 0.0
     for a, b in zip(x, y, strict=True):
@@ -73,6 +79,7 @@ def self_similarity_reference(x: Array, y: Array) -> float:
 STYLE: dict[str, tuple[Loss, Callable[[Array, Array], float]]] = {
     "gram": (losses.gram_loss, gram_reference),
     "relative_gram": (losses.relative_gram_loss, relative_gram_reference),
+    "moments": (losses.moments_loss, moments_reference),
     "statistics": (losses.statistics_loss, statistics_reference),
 }
 CONTENT: dict[str, tuple[Loss, Callable[[Array, Array], float]]] = {

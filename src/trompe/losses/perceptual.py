@@ -24,6 +24,13 @@ class ChannelStatistics(NamedTuple):
     std: Tensor
 
 
+class Moments(NamedTuple):
+    """Mean (N, C) of each channel over the positions, and covariance (N, C, C) of the channels."""
+
+    mean: Tensor
+    covariance: Tensor
+
+
 # Style: Gram matrices
 
 
@@ -77,6 +84,43 @@ def relative_gram_loss(features: Tensor, style: Tensor) -> Tensor:
         ValueError: if the numbers of channels or images do not agree.
     """
     return relative_gram_distance(gram_matrix(features), gram_matrix(style))
+
+
+# Style: means and covariances
+
+
+def moments_distance(first: Moments, target: Moments) -> Tensor:
+    """||C - C'||^2 / ||C'||^2 + ||m - m'||^2 / (||m'||^2 + tr C'), Frobenius, of channel moments.
+
+    Ours. A Gram matrix is C + m m^T, and where ReLUs make the means large, they are nearly all of
+    it: then its loss hardly sees how channels vary together, which is what a stroke is. Both terms
+    are relative, the second to the mean square of the features.
+
+    Raises:
+        ValueError: if the shapes do not agree.
+    """
+    covariance = relative_gram_distance(first.covariance, target.covariance)
+    means = _difference(first.mean, target.mean).square().sum(1)
+    energy = target.mean.square().sum(1) + target.covariance.diagonal(dim1=1, dim2=2).sum(1)
+    return covariance + (means / energy.clamp_min(torch.finfo(torch.float32).tiny)).mean()
+
+
+def channel_moments(gram: Tensor, mean: Tensor) -> Moments:
+    """Means and covariances of channels, from their Gram matrices (N, C, C) and means (N, C)."""
+    mean = mean.float()
+    return Moments(mean, gram.float() - mean[:, :, None] * mean[:, None, :])
+
+
+def moments_loss(features: Tensor, style: Tensor) -> Tensor:
+    """`moments_distance` of feature maps, whose H and W may differ.
+
+    Raises:
+        ValueError: if the numbers of channels or images do not agree.
+    """
+    first, second = (
+        channel_moments(gram_matrix(maps), maps.float().mean((2, 3))) for maps in (features, style)
+    )
+    return moments_distance(first, second)
 
 
 # Style: channel statistics

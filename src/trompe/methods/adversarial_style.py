@@ -21,6 +21,7 @@ from trompe.networks.perceptual_network import PerceptualNetwork
 _LOSSES = (
     "content",
     "gram",
+    "moments",
     "statistics",
     "adversarial",
     "identity",
@@ -40,7 +41,7 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         generator: makes the generator from the length of a style's description.
         discriminator: makes the discriminator from it.
         perceptual: the network in whose features content and style are compared.
-        weights: of the generator's losses: content, gram, statistics, adversarial, identity,
+        weights: of the generator's losses: content, gram, moments, statistics, adversarial, identity,
             pooled, total_variation.
         warmup_kimg: thousands of images before the discriminator enters.
         identity_every: one pair in this many of a batch is an image in its own style.

@@ -17,7 +17,7 @@ from trompe.losses.perceptual import total_variation
 from trompe.methods.style import Perception, StyleTransfer
 from trompe.networks.perceptual_network import PerceptualNetwork
 
-_LOSSES = ("content", "gram", "statistics", "total_variation")
+_LOSSES = ("content", "gram", "moments", "statistics", "total_variation")
 
 
 class Johnson(StyleTransfer):
@@ -28,7 +28,7 @@ class Johnson(StyleTransfer):
     Args:
         generator: from contents and its own parameters to images.
         perceptual: the network in whose features content and style are compared.
-        weights: of the losses: content, gram, statistics, total_variation.
+        weights: of the losses: content, gram, moments, statistics, total_variation.
         style_index: which of the training style pictures.
         resolution: side of the style picture, pixels.
         optimizer: makes the optimizer from parameters and `lr`.

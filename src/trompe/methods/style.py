@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from trompe.data.content_style import StyleBatch
 from trompe.engine.ema import Averaged
@@ -14,9 +15,12 @@ from trompe.engine.schedules import Number
 from trompe.images import to_signed, to_uint8
 from trompe.losses.perceptual import (
     ChannelStatistics,
+    Moments,
+    channel_moments,
     channel_statistics,
     content_loss,
     gram_matrix,
+    moments_distance,
     relative_gram_distance,
     statistics_distance,
 )
@@ -26,8 +30,8 @@ from trompe.networks.palette import palette_of
 from trompe.networks.perceptual_network import PerceptualNetwork
 from trompe.networks.tiling import Tiled
 
-# Images are shifted by fewer pixels than this before they are compared: the stride of b8e is 16.
-_SHIFTS = 8
+# Images are shifted by at most this many pixels before they are compared: the stride of b8e is 16.
+_SHIFT = 8
 
 
 class StyleInputs(NamedTuple):
@@ -138,6 +142,11 @@ class StyleTarget(NamedTuple):
     gram: Tensor
     statistics: ChannelStatistics
 
+    @property
+    def moments(self) -> Moments:
+        """The means and the covariances of the channels."""
+        return channel_moments(self.gram, self.statistics.mean)
+
 
 class Perception:
     """Content and style as a perceptual network sees them.
@@ -162,7 +171,9 @@ class Perception:
         """
         with torch.autocast(style.device.type, enabled=False):
             network = self.network.to(style.device)
-            features = network(style.float(), network.style_layers)
+            features = network(
+                _framed(style.float(), _SHIFT // 2, _SHIFT // 2), network.style_layers
+            )
             targets = {
                 name: StyleTarget(gram_matrix(maps), channel_statistics(maps))
                 for name, maps in features.items()
@@ -179,7 +190,7 @@ class Perception:
         weights: Mapping[str, Number],
         seed: int,
     ) -> dict[str, Tensor]:
-        """Content, gram and statistics: means over the network's layers, in float32.
+        """Content, gram, moments and statistics: means over the network's layers, in float32.
 
         Those without weight are left out.
 
@@ -193,8 +204,8 @@ class Perception:
         with torch.autocast(fake.device.type, enabled=False):
             network = self.network.to(fake.device)
             # The network's strides would leave a checkerboard if they always met the same pixels.
-            top, left = seed % _SHIFTS, seed // _SHIFTS % _SHIFTS
-            moved, still = (x[..., top:, left:] for x in (fake.float(), content))
+            top, left = seed % (_SHIFT + 1), seed // (_SHIFT + 1) % (_SHIFT + 1)
+            moved, still = (_framed(x, top, left) for x in (fake.float(), content))
             features = network(moved)
             with torch.no_grad():
                 wanted = network(still, network.content_layers)
@@ -202,6 +213,9 @@ class Perception:
             losses: dict[str, Callable[[str], Tensor]] = {
                 "content": lambda k: content_loss(features[k], wanted[k]),
                 "gram": lambda k: relative_gram_distance(gram_matrix(own[k]), targets[k].gram),
+                "moments": lambda k: moments_distance(
+                    channel_moments(gram_matrix(own[k]), own[k].mean((2, 3))), targets[k].moments
+                ),
                 "statistics": lambda k: statistics_distance(
                     channel_statistics(own[k]), targets[k].statistics
                 ),
@@ -211,6 +225,14 @@ class Perception:
                 for name, loss in losses.items()
                 if weights[name] != 0
             }
+
+
+def _framed(images: Tensor, top: int, left: int) -> Tensor:
+    """Images with 8 mirrored rows and columns more, `top` of these above and `left` before.
+
+    What the network pads with zeros is then no part of them: their edges look like the rest.
+    """
+    return pad(images, (left, _SHIFT - left, top, _SHIFT - top), mode="reflect")
 
 
 def mean(values: Iterable[Tensor]) -> Tensor:

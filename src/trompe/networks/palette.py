@@ -52,7 +52,7 @@ def recolor(images: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
 
 
 def _covariance(palette: Tensor) -> Tensor:
-    found = palette[:, 3:][:, _FULL].unflatten(1, (3, 3))
+    found = palette[:, 3:][:, _FULL].view(-1, 3, 3)
     return found + _NOISE * torch.eye(3, dtype=palette.dtype, device=palette.device)
 
 

@@ -16,9 +16,13 @@ _MOVED = {
 
 def upgrade_config(config: dict[str, Any]) -> dict[str, Any]:
     """A run's config, its parts named as today, with the values they had then."""
+    upgraded: dict[str, Any] = copy.deepcopy(config)
+    weights = config.get("model", {}).get("weights", {})
+    if "gram" in weights:
+        upgraded["model"]["weights"].setdefault("moments", 0)
     if "callbacks" not in config or "evaluation" not in config["callbacks"]:
-        return config
-    upgraded: dict[str, Any] = _moved(copy.deepcopy(config))
+        return upgraded
+    upgraded = _moved(upgraded)
     model = upgraded["model"]
     if "discriminator_steps" in model:
         model.setdefault("generator_penalties", {})

@@ -24,7 +24,7 @@ class Gatys:
 
     Args:
         perceptual: the network in whose features content and style are compared.
-        weights: of the losses: content, gram, statistics, total_variation.
+        weights: of the losses: content, gram, moments, statistics, total_variation.
         optimizer: makes the optimizer from parameters: Adam, or L-BFGS as in the paper.
         steps: number of optimizer steps.
         seed: of the few pixels by which pictures are shifted before they are compared.
@@ -66,7 +66,7 @@ class Gatys:
         picture = content.clone(memory_format=torch.contiguous_format).requires_grad_()
         optimizer: Any = self.make_optimizer([picture])
         # Without a style the content stays as it is: what smooths strokes must not smooth it.
-        of_style = ("gram", "statistics", "total_variation")
+        of_style = ("gram", "moments", "statistics", "total_variation")
         weights = {k: v * (strength if k in of_style else 1) for k, v in self.weights.items()}
         bar = tqdm(total=self.steps, unit="step", leave=False, disable=None)
         for step in range(self.steps):
