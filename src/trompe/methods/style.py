@@ -163,6 +163,12 @@ class Perception:
         """Length of what describes a style."""
         return self.describe(torch.zeros(1, 3, 64, 64))[1].shape[1]
 
+    def _network_on(self, device: torch.device) -> PerceptualNetwork:
+        # Nothing is moved that is there already: a traced network may not be touched.
+        if next(self.network.parameters()).device != device:
+            self.network.to(device)
+        return self.network
+
     @torch.no_grad()
     def describe(self, style: Tensor) -> tuple[dict[str, StyleTarget], Tensor]:
         """The styles of images (N, 3, H, W): as targets of the losses, and as vectors (N, S).
@@ -170,7 +176,7 @@ class Perception:
         A vector has the statistics of all style layers, and ends with the palette.
         """
         with torch.autocast(style.device.type, enabled=False):
-            network = self.network.to(style.device)
+            network = self._network_on(style.device)
             features = network(
                 _framed(style.float(), _SHIFT // 2, _SHIFT // 2), network.style_layers
             )
@@ -202,7 +208,7 @@ class Perception:
             seed: decides how many pixels the images are shifted by before they are compared.
         """
         with torch.autocast(fake.device.type, enabled=False):
-            network = self.network.to(fake.device)
+            network = self._network_on(fake.device)
             # The network's strides would leave a checkerboard if they always met the same pixels.
             top, left = seed % (_SHIFT + 1), seed // (_SHIFT + 1) % (_SHIFT + 1)
             moved, still = (_framed(x, top, left) for x in (fake.float(), content))
