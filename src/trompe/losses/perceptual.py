@@ -89,20 +89,26 @@ def relative_gram_loss(features: Tensor, style: Tensor) -> Tensor:
 # Style: means and covariances
 
 
-def moments_distance(first: Moments, target: Moments) -> Tensor:
-    """||C - C'||^2 / ||C'||^2 + ||m - m'||^2 / (||m'||^2 + tr C'), Frobenius, of channel moments.
+def moments_distance(moments: Moments, target: Moments) -> Tensor:
+    """||C - C'||^2 / e(||C||^2, ||C'||^2) + ||m - m'||^2 / e(M, M'), e the mean of both, Frobenius.
 
+    C and m are the covariance and the means, M = ||m||^2 + tr C is the mean square of the features.
     Ours. A Gram matrix is C + m m^T, and where ReLUs make the means large, they are nearly all of
-    it: then its loss hardly sees how channels vary together, which is what a stroke is. Both terms
-    are relative, the second to the mean square of the features.
+    it: then its loss hardly sees how channels vary together, which is what a stroke is. Each term
+    is at most 2, or a flat style would outweigh all others (Cheng et al. 2021,
+    https://arxiv.org/abs/2104.10064, sec. 4). No gradient goes through what it is divided by.
 
     Raises:
         ValueError: if the shapes do not agree.
     """
-    covariance = relative_gram_distance(first.covariance, target.covariance)
-    means = _difference(first.mean, target.mean).square().sum(1)
-    energy = target.mean.square().sum(1) + target.covariance.diagonal(dim1=1, dim2=2).sum(1)
-    return covariance + (means / energy.clamp_min(torch.finfo(torch.float32).tiny)).mean()
+    apart = _difference(moments.covariance, target.covariance).square().sum((1, 2))
+    shifted = _difference(moments.mean, target.mean).square().sum(1)
+    with torch.no_grad():
+        energies = [m.covariance.square().sum((1, 2)) for m in (moments, target)]
+        powers = [m.mean.square().sum(1) + _trace(m.covariance) for m in (moments, target)]
+        tiny = torch.finfo(torch.float32).tiny
+        scales = [(sum(pair) / 2).clamp_min(tiny) for pair in (energies, powers)]
+    return (apart / scales[0] + shifted / scales[1]).mean()
 
 
 def channel_moments(gram: Tensor, mean: Tensor) -> Moments:
@@ -244,6 +250,10 @@ def total_variation(images: Tensor) -> Tensor:
     if min(pixels.shape[2:]) < 2:
         raise ValueError(f"total variation needs 2 x 2 pixels or more, not {tuple(pixels.shape)}")
     return pixels.diff(dim=2).abs().mean() + pixels.diff(dim=3).abs().mean()
+
+
+def _trace(matrices: Tensor) -> Tensor:
+    return matrices.diagonal(dim1=1, dim2=2).sum(1)
 
 
 def _maps(features: Tensor) -> Tensor:
