@@ -104,11 +104,10 @@ def moments_distance(moments: Moments, target: Moments) -> Tensor:
     apart = _difference(moments.covariance, target.covariance).square().sum((1, 2))
     shifted = _difference(moments.mean, target.mean).square().sum(1)
     with torch.no_grad():
-        energies = [m.covariance.square().sum((1, 2)) for m in (moments, target)]
-        powers = [m.mean.square().sum(1) + _trace(m.covariance) for m in (moments, target)]
         tiny = torch.finfo(torch.float32).tiny
-        scales = [(sum(pair) / 2).clamp_min(tiny) for pair in (energies, powers)]
-    return (apart / scales[0] + shifted / scales[1]).mean()
+        first, second = (_sizes(m) for m in (moments, target))
+        energy, power = ((first + second) / 2).clamp_min(tiny)
+    return (apart / energy + shifted / power).mean()
 
 
 def channel_moments(gram: Tensor, mean: Tensor) -> Moments:
@@ -252,8 +251,11 @@ def total_variation(images: Tensor) -> Tensor:
     return pixels.diff(dim=2).abs().mean() + pixels.diff(dim=3).abs().mean()
 
 
-def _trace(matrices: Tensor) -> Tensor:
-    return matrices.diagonal(dim1=1, dim2=2).sum(1)
+def _sizes(moments: Moments) -> Tensor:
+    """||C||^2 and M of `moments_distance`, (2, N)."""
+    mean, covariance = moments
+    trace = covariance.diagonal(dim1=1, dim2=2).sum(1)
+    return torch.stack([covariance.square().sum((1, 2)), mean.square().sum(1) + trace])
 
 
 def _maps(features: Tensor) -> Tensor:
