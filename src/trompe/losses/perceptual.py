@@ -106,8 +106,9 @@ def moments_distance(moments: Moments, target: Moments) -> Tensor:
     with torch.no_grad():
         tiny = torch.finfo(torch.float32).tiny
         first, second = (_sizes(m) for m in (moments, target))
-        energy, power = ((first + second) / 2).clamp_min(tiny)
-    return (apart / energy + shifted / power).mean()
+        energy, power = torch.clamp((first + second) / 2, min=tiny)
+    loss: Tensor = (apart / energy + shifted / power).mean()
+    return loss
 
 
 def channel_moments(gram: Tensor, mean: Tensor) -> Moments:
