@@ -106,12 +106,15 @@ class FromPictures(ABC):
     Attributes:
         takes_style: whether it takes any style; otherwise there is one, or none.
         multiple: the sides that `render` takes are multiples of it.
-        options: keyword arguments of `render`, with their allowed values.
     """
 
     takes_style: bool = False
     multiple: int = 1
-    options: ClassVar[Options] = {}
+
+    @property
+    def options(self) -> Options:
+        """Keyword arguments of `render`, with their allowed values."""
+        return {}
 
     def describe(self, style: Tensor) -> Tensor:
         """A style (1, S) from its picture; weighted means of styles are styles too.
@@ -128,6 +131,7 @@ class FromPictures(ABC):
         style: Tensor | None = None,
         strength: float = 1.0,
         tile: int | None = None,
+        held: Any = None,
         **options: Any,
     ) -> Tensor:
         """The picture (1, 3, H, W) in [-1, 1] made from a picture of that form.
@@ -137,8 +141,25 @@ class FromPictures(ABC):
             style: (1, S), of `describe`; None if it takes none.
             strength: 0 is the picture itself, 1 the full effect.
             tile: side of the tiles in which it is made; None: whole.
+            held: what `hold` gave, for a frame of an animation.
             options: see `options`.
         """
+
+    def hold(
+        self, frames: Sequence[Tensor], style: Tensor | None, strength: float, **options: Any
+    ) -> Any:
+        """What is measured of a content and should be the same in all frames of an animation.
+
+        Args:
+            frames: some of its frames, (1, 3, H, W) in [-1, 1].
+            style: as in `render`.
+            strength: as in `render`.
+            options: as in `render`.
+
+        Returns:
+            something for `render`; None if nothing is measured.
+        """
+        return None
 
     def tile_memory(self, height: int, width: int, tile: int) -> int | None:
         """About how many bytes a picture takes in tiles; None if it cannot be made in tiles."""
@@ -163,7 +184,8 @@ def usage(method: Any, run: Path) -> str | None:
     if isinstance(method, FromPictures):
         words.append("content=<picture or folder>")
         words += ["style=<picture or folder>"] if method.takes_style else []
-    return " ".join([*words, *(f"{k}={'|'.join(map(str, v))}" for k, v in method.options.items())])
+    words += [f"{k}={'|'.join(map(str, values))}" for k, values in method.options.items() if values]
+    return " ".join(words)
 
 
 def require(method: Any, command: str, where: object) -> None:

@@ -1,7 +1,7 @@
 """Unpaired translation between two kinds: Zhu et al. 2017, https://arxiv.org/abs/1703.10593."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from trompe.engine.randomness import Draws, keyed_generator
 from trompe.engine.schedules import Number, check_weights
 from trompe.images import luminance, to_signed, to_uint8
 from trompe.losses.adversarial import load_unpaired
-from trompe.methods.capabilities import FromPictures, Generates, on
+from trompe.methods.capabilities import FromPictures, Generates, Options, on
 from trompe.methods.method import Method, frozen
 
 _NOISE = 2 / 127.5  # two gray levels, in [-1, 1]
@@ -63,7 +63,6 @@ class CycleGAN(Method, Generates, FromPictures):
     batch_type = UnpairedBatch
     inputs_type = UnpairedBatch
     outputs_type = Translations
-    options: ClassVar = {"direction": ("a_to_b", "b_to_a")}
 
     def __init__(
         self,
@@ -179,6 +178,11 @@ class CycleGAN(Method, Generates, FromPictures):
         finished = [x if x.dtype == torch.uint8 else to_uint8(x).cpu() for x in columns]
         return torch.stack(finished, 1).flatten(0, 1), len(columns)
 
+    @property
+    def options(self) -> Options:
+        """See `FromPictures`."""
+        return {"direction": ("a_to_b", "b_to_a")}
+
     @torch.no_grad()
     def render(
         self,
@@ -186,6 +190,7 @@ class CycleGAN(Method, Generates, FromPictures):
         style: Tensor | None = None,
         strength: float = 1.0,
         tile: int | None = None,
+        held: Any = None,
         direction: str = "a_to_b",
         **options: Any,
     ) -> Tensor:

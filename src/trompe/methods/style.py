@@ -1,7 +1,6 @@
 """What style-transfer methods share: pairs in, pictures out, and losses in a network's features."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +8,6 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from trompe.data.content_style import StyleBatch
-from trompe.engine.ema import Averaged
 from trompe.engine.randomness import keyed_generator
 from trompe.engine.schedules import Number
 from trompe.images import to_signed, to_uint8
@@ -24,11 +22,11 @@ from trompe.losses.perceptual import (
     relative_gram_distance,
     statistics_distance,
 )
-from trompe.methods.capabilities import FromPictures, Generates, Images, on
+from trompe.methods.capabilities import Generates, Images, on
 from trompe.methods.method import Method
+from trompe.methods.style_rendering import RendersStyle
 from trompe.networks.palette import palette_of
 from trompe.networks.perceptual_network import PerceptualNetwork
-from trompe.networks.tiling import Tiled
 
 # Images are shifted by at most this many pixels before they are compared: the stride of b8e is 16.
 _SHIFT = 8
@@ -41,22 +39,14 @@ class StyleInputs(NamedTuple):
     style: Tensor
 
 
-class StyleTransfer(Method, Generates, FromPictures):
+class StyleTransfer(Method, Generates, RendersStyle):
     """Base of the methods that combine the content of one picture with the style of another.
 
-    A subclass has `generator_ema`, from contents and a style's parameters to images, and derives
-    these parameters from the style's picture in `parameters_of`.
+    A subclass derives the parameters of its generator from the style's picture in `parameters_of`.
     """
 
     batch_type = StyleBatch
     inputs_type = StyleInputs
-    takes_style = True
-    multiple = 4  # the generators halve the resolution twice
-    generator_ema: Averaged
-
-    def parameters_of(self, style: Tensor) -> Tensor:
-        """The generator's style parameters (N, P) for style images (N, 3, H, W) in [-1, 1]."""
-        raise NotImplementedError
 
     def draw_inputs(self, data: Any, count: int, purpose: str) -> StyleInputs:
         """Held-out pairs of content and style."""
@@ -91,49 +81,6 @@ class StyleTransfer(Method, Generates, FromPictures):
             made = self.generate(on(self.device, StyleInputs(repeated, styles))).images
             rows += [content[None], to_uint8(made).cpu()]
         return torch.cat(rows), len(styles) + 1
-
-    def describe(self, style: Tensor) -> Tensor:
-        """See `FromPictures`."""
-        raise NotImplementedError
-
-    @torch.no_grad()
-    def render(
-        self,
-        picture: Tensor,
-        style: Tensor | None = None,
-        strength: float = 1.0,
-        tile: int | None = None,
-        **options: Any,
-    ) -> Tensor:
-        """See `FromPictures`.
-
-        Below full strength the style's parameters are mixed with those of the content's own, and
-        what the generator fails to reproduce of the content is added back in proportion. A
-        method that knows only one style has its pictures faded into the content.
-        """
-        network = self.generator_ema.network
-        make = partial(self._make, picture, tile=tile)
-        if style is None:
-            return torch.lerp(picture, make(network.predict(picture)), strength)
-        parameters = network.predict(style)
-        if strength == 1:
-            return make(parameters)
-        own = network.predict(self.describe(picture))
-        missing = picture - make(own)
-        made = make(torch.lerp(own, parameters, strength))
-        return (made + (1 - strength) * missing).clamp(-1, 1)
-
-    def tile_memory(self, height: int, width: int, tile: int) -> int | None:
-        """See `FromPictures`: as its generator can."""
-        network = self.generator_ema.network
-        return network.tile_memory(height, width, tile) if isinstance(network, Tiled) else None
-
-    def _make(self, picture: Tensor, parameters: Tensor, tile: int | None) -> Tensor:
-        if tile is None:
-            made: Tensor = self.generator_ema(picture, parameters)
-        else:
-            made = self.generator_ema.network.render_in_tiles(picture, parameters, tile)
-        return made.float()
 
 
 class StyleTarget(NamedTuple):

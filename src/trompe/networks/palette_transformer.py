@@ -8,18 +8,32 @@ first has stride 2, and the last makes four pixels of each position (Shi et al. 
 https://arxiv.org/abs/1609.05158, eq. 4).
 """
 
-from typing import Any
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_shuffle, relu
+from torch.nn.functional import interpolate, leaky_relu, pixel_shuffle, relu
 
 from trompe.errors import Count
 from trompe.networks.palette import PALETTE_DIM, color_map, palette_of, recolor
+from trompe.networks.tiling import Moments, moments_of
 from trompe.networks.transformer import Layer, Residual, initialize, style_predictor
 
 # Colors beyond this share of the range would get no gradient through the tanh.
 _REACH = 0.95
+# Every style starts near plain normalization, and learns its own slowly: without it, a few steps
+# can shift the last layer's features below zero for all styles, where no gradient reaches them.
+_GAIN, _SLOPE = 0.1, 0.2
+_ROWS = 256  # of a large picture that are painted at once
+
+
+class Statistics(NamedTuple):
+    """What the network measures of a content: its palette, and the moments of each layer."""
+
+    palette: Tensor
+    moments: list[Moments]
 
 
 class PaletteTransformer(nn.Module):
@@ -44,7 +58,7 @@ class PaletteTransformer(nn.Module):
         super().__init__()
         # The content, and the content in the style's colors.
         self.down: Any = nn.ModuleList([Layer(6, width, 7, stride=2), Layer(width, wide, 3, 2)])
-        self.blocks = nn.ModuleList(Residual(wide) for _ in range(blocks))
+        self.blocks: Any = nn.ModuleList(Residual(wide) for _ in range(blocks))
         self.up = Layer(wide, width, 3)
         self.last = nn.Conv2d(width, 12, 5, padding=2, padding_mode="reflect")
         layers = [module for module in self.modules() if isinstance(module, Layer)]
@@ -52,25 +66,119 @@ class PaletteTransformer(nn.Module):
         self.predictor = style_predictor(style_dim, bottleneck, sum(self.sizes))
         initialize(self)
         with torch.no_grad():
-            # Every style starts near plain normalization and near the recolored content, and the
-            # four pixels of a position are the same.
-            self.predictor[-1].weight.mul_(0.1)  # type: ignore[operator]
+            # Near the recolored content, and the four pixels of a position are the same.
             self.last.weight.copy_(0.1 * self.last.weight[::4].repeat_interleave(4, 0))
 
     def predict(self, style: Tensor) -> Tensor:
         """The palette, then normalization parameters, (N, 9 + P), of styles (N, style_dim)."""
-        return torch.cat([style[:, -PALETTE_DIM:], self.predictor(style)], 1)
+        return torch.cat([style[:, -PALETTE_DIM:], _GAIN * self.predictor(style)], 1)
 
-    def forward(self, content: Tensor, parameters: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [-1, 1], H and W multiples of 4, in the style of `parameters`."""
-        palette, rest = parameters.tensor_split([PALETTE_DIM], 1)
-        recolored = recolor(content, *color_map(palette_of(content), palette))
-        pairs = iter(rest.split(self.sizes, 1))
+    def forward(
+        self, content: Tensor, parameters: Tensor, fixed: Statistics | None = None
+    ) -> Tensor:
+        """Images (N, 3, H, W) in [-1, 1], H and W multiples of 4, in the style of `parameters`.
+
+        Args:
+            content: images in [-1, 1].
+            parameters: (N, 9 + P), of `predict`.
+            fixed: statistics to take instead of those of the content; see `measure`.
+        """
+        own = palette_of(content) if fixed is None else fixed.palette
+        recolored = recolor(content, *color_map(own, parameters[:, :PALETTE_DIM]))
+        return painted(recolored, self.strokes(content, recolored, parameters, fixed))
+
+    def strokes(
+        self,
+        content: Tensor,
+        recolored: Tensor,
+        parameters: Tensor,
+        fixed: Statistics | None = None,
+        found: list[Moments] | None = None,
+    ) -> Tensor:
+        """What is painted on the recolored content: (N, 3, H, W), before the tanh, float32.
+
+        Args:
+            content: images (N, 3, H, W) in [-1, 1].
+            recolored: the same in the style's colors.
+            parameters: (N, 9 + P), of `predict`.
+            fixed: statistics to normalize with.
+            found: takes the statistics of each layer, for a batch of one.
+        """
+        moments = iter(fixed.moments) if fixed is not None else repeat(None)
+        pairs = iter(parameters[:, PALETTE_DIM:].split(self.sizes, 1))
+
+        def pass_through(layer: Layer, features: Tensor) -> Tensor:
+            features = layer.convolution(features)
+            if found is not None:
+                found.append(moments_of(features))
+            return layer.normalize(features, next(pairs), next(moments))
+
         features = torch.cat([content, recolored.to(content.dtype)], 1)
         for layer in self.down:
-            features = relu(layer(features, next(pairs)))
+            features = relu(pass_through(layer, features))
         for block in self.blocks:
-            features = features + block(features, next(pairs), next(pairs))
+            first = relu(pass_through(block.first, features))
+            features = features + pass_through(block.second, first)
         features = interpolate(features, scale_factor=2.0, mode="nearest")
-        strokes = pixel_shuffle(self.last(relu(self.up(features, next(pairs)))), 2)
-        return torch.tanh(recolored.clamp(-_REACH, _REACH).atanh() + strokes.float())
+        features = leaky_relu(pass_through(self.up, features), _SLOPE)
+        return pixel_shuffle(self.last(features), 2).float()
+
+    @torch.no_grad()
+    def measure(self, content: Tensor, parameters: Tensor) -> Statistics:
+        """The statistics of one content (1, 3, H, W), as `forward` would take them."""
+        own, found = palette_of(content), list[Moments]()
+        recolored = recolor(content, *color_map(own, parameters[:, :PALETTE_DIM]))
+        self.strokes(content, recolored, parameters, found=found)
+        return Statistics(own, found)
+
+    @torch.no_grad()
+    def render_enlarged(
+        self, content: Tensor, parameters: Tensor, side: int, fixed: Statistics | None = None
+    ) -> Tensor:
+        """One image of any size, with strokes made where its shorter side has `side` pixels.
+
+        The strokes are enlarged, and painted on the recolored content at full size.
+
+        Args:
+            content: (1, 3, H, W) in [-1, 1].
+            parameters: (1, 9 + P), of `predict`.
+            side: pixels.
+            fixed: see `forward`; measured on contents of that size.
+        """
+        small = shrunk(content, side)
+        own = palette_of(small) if fixed is None else fixed.palette
+        colors = color_map(own, parameters[:, :PALETTE_DIM])
+        strokes = self.strokes(small, recolor(small, *colors), parameters, fixed)
+        made = interpolate(strokes, content.shape[2:], mode="bicubic")
+        # In place, and some rows at a time: a photograph of 12 megapixels has 150 MB as floats.
+        for rows, paint in zip(content.split(_ROWS, 2), made.split(_ROWS, 2), strict=True):
+            paint.copy_(painted(recolor(rows, *colors), paint))
+        return made
+
+
+def painted(recolored: Tensor, strokes: Tensor) -> Tensor:
+    """Images with strokes on them, in [-1, 1]: both (N, 3, H, W)."""
+    return torch.tanh(recolored.clamp(-_REACH, _REACH).atanh() + strokes)
+
+
+def shrunk(content: Tensor, side: int) -> Tensor:
+    """Images (N, 3, H, W) with at most `side` pixels on the shorter side.
+
+    Where they are made smaller, both sides become multiples of 4.
+    """
+    scale = side / min(content.shape[2:])
+    if scale >= 1:
+        return content
+    sides = [max(8, round(scale * n / 4) * 4) for n in content.shape[2:]]
+    return interpolate(content, sides, mode="bilinear", antialias=True)
+
+
+def pooled(measured: Sequence[Statistics]) -> Statistics:
+    """The statistics of several contents as if they were one picture."""
+    palette = torch.stack([one.palette for one in measured]).mean(0)
+    moments = []
+    for layers in zip(*(one.moments for one in measured), strict=True):
+        means = torch.stack([layer.mean for layer in layers])
+        squares = torch.stack([layer.variance + layer.mean.square() for layer in layers])
+        moments.append(Moments(means.mean(0), squares.mean(0) - means.mean(0).square()))
+    return Statistics(palette, moments)

@@ -31,6 +31,12 @@ class Moments(NamedTuple):
     variance: Tensor
 
 
+def moments_of(features: Tensor) -> Moments:
+    """Of the features (1, C, H, W) of one picture."""
+    variance, mean = torch.var_mean(features[0].float(), (1, 2), correction=0)
+    return Moments(mean, variance)
+
+
 class Tiled(ABC):
     """A style generator that can make a large picture tile by tile."""
 
