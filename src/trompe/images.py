@@ -68,11 +68,11 @@ def save_picture(picture: Image.Image, path: Path, **options: Any) -> None:
 
 
 def save_animation(
-    frames: Sequence[Image.Image], path: Path, duration: int | Sequence[int]
+    frames: Sequence[Image.Image], path: Path, duration: int | Sequence[int], **options: Any
 ) -> None:
     """Write frames as a GIF that loops forever, each shown for its `duration` in milliseconds."""
     others = {"save_all": True, "append_images": frames[1:], "loop": 0}
-    save_picture(frames[0], path, duration=duration, **others)
+    save_picture(frames[0], path, duration=duration, **others, **options)
 
 
 def save_grid(images: Tensor, path: Path, columns: int | None = None) -> None:

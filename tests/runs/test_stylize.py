@@ -21,10 +21,11 @@ from trompe.errors import UserError
 from trompe.losses.perceptual import relative_gram_loss
 from trompe.networks.perceptual_network import EfficientNetLite0Perceptual
 from trompe.runs.run_folder import RunFolder
-from trompe.stylizers import trained
+from trompe.stylizers import feed_forward
+from trompe.stylizers.colors import with_colors
 from trompe.stylizers.picture_files import read
 from trompe.stylizers.trained import Trained
-from trompe.tasks.stylize import mix, stylize, with_colors
+from trompe.tasks.stylize import mix, stylize
 
 
 def picture(path: Path, width: int = 50, height: int = 38, seed: int = 0) -> Path:
@@ -167,6 +168,8 @@ def test_mistakes_are_said_and_leave_nothing(run: RunFolder, tmp_path: Path) -> 
         ([f"content=[{good},{twin}]", f"style={good}"], "two pictures would both be written to"),
         ([f"content={good}", f"style={good}", "strength=2"], "must be between 0 and 1"),
         ([f"content={good}", f"style={good}", "size=0"], "size=0 must be a number above 0"),
+        ([f"content={good}", f"style={good}", "color=blue"], "color=blue must be one of style, keep"),
+        ([f"content={good}", f"style={good}", "strokes_at=100"], "has no such option"),
     ]:
         with pytest.raises(UserError, match=said):
             stylized(run, *overrides, f"out={out}")
@@ -179,7 +182,7 @@ def test_mistakes_are_said_and_leave_nothing(run: RunFolder, tmp_path: Path) -> 
 
 
 def test_a_picture_whose_sides_are_no_multiples_is_not_cut(run: RunFolder) -> None:
-    stylizer = Trained(str(run.path), "last", None, None)
+    stylizer = Trained(str(run.path), "last", tile=None, memory_gib=None)
     content = torch.rand(1, 3, 37, 50, generator=torch.Generator().manual_seed(0)) * 2 - 1
     code = stylizer.describe(content)
     assert stylizer.render(content, code, 1).shape == content.shape
@@ -190,11 +193,11 @@ def test_a_picture_whose_sides_are_no_multiples_is_not_cut(run: RunFolder) -> No
 def test_tiles_leave_no_seams(
     run: RunFolder, precise: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trained, "cpu_has_bf16", lambda: not precise)
+    monkeypatch.setattr(feed_forward, "cpu_has_bf16", lambda: not precise)
     content = torch.rand(1, 3, 100, 136, generator=torch.Generator().manual_seed(0)) * 2 - 1
     pictures = []
     for tile in (None, 16, 30, 64):
-        stylizer = Trained(str(run.path), "last", tile, None)
+        stylizer = Trained(str(run.path), "last", tile=tile, memory_gib=None)
         pictures.append(stylizer.render(content, stylizer.describe(content[..., :64]), 1))
     for tile, picture in zip((16, 30, 64), pictures[1:], strict=True):
         # The sums are rounded differently, and bfloat16 has 8 bits.
@@ -204,7 +207,9 @@ def test_tiles_leave_no_seams(
 
 def test_memory_decides_on_tiles(run: RunFolder) -> None:
     def stylizer(tile: int | None, mib: float | None) -> Trained:
-        return Trained(str(run.path), "last", tile, None if mib is None else mib / 1024)
+        return Trained(
+            str(run.path), "last", tile=tile, memory_gib=None if mib is None else mib / 1024
+        )
 
     assert stylizer(None, None).choose_tile(512, 512) is None
     assert stylizer(None, 40).choose_tile(512, 512) is None

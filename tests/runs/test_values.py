@@ -211,7 +211,7 @@ def test_what_is_of_a_wrong_kind_is_one_line(
     [
         ("sample", "overwrite=yes", "overwrite=yes must be true or false"),
         ("stylize", "matrix=1", "matrix=1 must be true or false"),
-        ("stylize", "preserve_color=null", "preserve_color=null must be true or false"),
+        ("stylize", "frames=null", "frames=null must be true or false"),
         ("runs", "columns=fd", "columns=fd must be a list, such as columns=[a,b]"),
         ("runs", "folders=null", "folders=null must be a list, such as folders=[a,b]"),
         ("train", "fresh=no", "fresh=no must be true or false"),

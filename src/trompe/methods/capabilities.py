@@ -4,7 +4,7 @@ Inputs and outputs are named tuples of tensors, with one row for each image.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -146,7 +146,7 @@ class FromPictures(ABC):
         """
 
     def hold(
-        self, frames: Sequence[Tensor], style: Tensor | None, strength: float, **options: Any
+        self, frames: Iterable[Tensor], style: Tensor | None, strength: float, **options: Any
     ) -> Any:
         """What is measured of a content and should be the same in all frames of an animation.
 

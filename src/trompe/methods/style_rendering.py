@@ -1,6 +1,6 @@
 """Pictures in a style, of any size, at any strength, and as frames that belong together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -89,7 +89,7 @@ class RendersStyle(FromPictures):
 
     @torch.no_grad()
     def hold(
-        self, frames: Sequence[Tensor], style: Tensor | None, strength: float, **options: Any
+        self, frames: Iterable[Tensor], style: Tensor | None, strength: float, **options: Any
     ) -> Held | None:
         """See `FromPictures`: the palette and all layers' moments, over all of these frames."""
         if style is None or not self._paints:

@@ -74,6 +74,7 @@ FACTS: Shape = {
     "hardware": {},
     "code": {"commit": Maybe(TEXT), "dirty_diff": Maybe(TEXT)},
     "parent": Maybe({}),
+    "init": Maybe({"weights": TEXT}),
 }
 
 # config.yaml.

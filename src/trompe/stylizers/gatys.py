@@ -1,6 +1,6 @@
 """Optimization of the picture itself: Gatys et al. 2016, "Image Style Transfer Using CNNs"."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -59,7 +59,12 @@ class Gatys:
             [x.flatten(1) for t in targets.values() for x in (t.gram, *t.statistics)], 1
         )
 
-    def render(self, content: Tensor, style: Tensor | None, strength: float) -> Tensor:
+    def hold(self, frames: Iterable[Tensor], style: Tensor | None, strength: float) -> None:
+        """See `Stylizer`: nothing."""
+
+    def render(
+        self, content: Tensor, style: Tensor | None, strength: float, held: Any = None
+    ) -> Tensor:
         """See `Stylizer`; the style's weight is multiplied by the strength."""
         assert style is not None
         targets = self._targets(content, style)

@@ -1,6 +1,7 @@
 """What `trompe stylize` needs from a stylizer."""
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,10 +23,16 @@ class Stylizer(Protocol):
     def describe(self, style: Tensor) -> Tensor:
         """A style (1, S) from its picture; weighted means of styles are styles too."""
 
-    def render(self, content: Tensor, style: Tensor | None, strength: float) -> Tensor:
+    def hold(self, frames: Iterable[Tensor], style: Tensor | None, strength: float) -> Any:
+        """What all frames of an animation share, measured on some of them; None: nothing."""
+
+    def render(
+        self, content: Tensor, style: Tensor | None, strength: float, held: Any = None
+    ) -> Tensor:
         """The picture of a content in a style (1, S), or in the only one that it knows.
 
-        Strength 0 gives the content, 1 the full style, with a continuous change between.
+        Strength 0 gives the content, 1 the full style, with a continuous change between. `held` is
+        what `hold` gave, for a frame of an animation.
 
         Raises:
             UserError: if the picture is too large.

@@ -1,40 +1,23 @@
-"""Stylizing with a trained run."""
+"""Stylizers that were trained: a run's generator, or the one that comes with the package."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import psutil
-import torch
-from torch import Tensor
-from torch.nn.functional import pad
-
-from trompe.engine.hardware import cpu_has_bf16
-from trompe.errors import UserError, check_positive
-from trompe.methods.capabilities import FromPictures, check_options, require
+from trompe.errors import UserError
+from trompe.methods import embedded
+from trompe.methods.capabilities import require
 from trompe.methods.trained import find_checkpoint, load_method
 from trompe.runs.run_folder import open_run
-
-_GIB = 2**30
-_SMALLEST_TILE = 64  # with a smaller one most of the work would go into its halo
+from trompe.stylizers.feed_forward import FeedForward
 
 
-def autocast_picture(device: torch.device) -> torch.autocast:
-    """bfloat16 where the hardware has it: PSNR above 55 dB against float32 on a trained run."""
-    native = device.type != "cpu" or cpu_has_bf16()
-    return torch.autocast(device.type, torch.bfloat16, enabled=native)
-
-
-class Trained:
-    """The averaged generator of a run's checkpoint. See `Stylizer`.
+class Trained(FeedForward):
+    """The averaged generator of a run's checkpoint.
 
     Args:
         run: the run folder.
         checkpoint: last or best.
-        tile: side in pixels of the tiles in which a large picture is made; None: whole if the
-            memory suffices, else in the largest tiles that fit.
-        memory_gib: memory that a picture may take; None: half of what is free.
-        options: of the run's model, such as ``direction``; None leaves one out.
         trust: whether the run may name code of its own.
+        common: see `FeedForward`.
 
     Raises:
         UserError: if the run has no such checkpoint or makes no pictures from pictures, or a value
@@ -42,13 +25,7 @@ class Trained:
     """
 
     def __init__(
-        self,
-        run: str | None,
-        checkpoint: str,
-        tile: int | None,
-        memory_gib: float | None,
-        options: Mapping[str, Any] | None = None,
-        trust: bool = False,
+        self, run: str | None, checkpoint: str, *, trust: bool = False, **common: Any
     ) -> None:
         if run is None:
             raise UserError("run= is missing: name the folder of a style-transfer run")
@@ -56,85 +33,29 @@ class Trained:
         loaded, which = find_checkpoint(folder, checkpoint)
         method = load_method(folder, loaded, trust)
         require(method, "stylize", folder.path)
-        assert isinstance(method, FromPictures)
-        self.options = check_options(options or {}, method, folder.path)
-        for name, value in (("tile", tile), ("memory_gib", memory_gib)):
-            if value is not None:
-                check_positive(name, value)
-        self.method = method
-        self.name = f"{folder.path.name} ({which})"
-        self.device: torch.device = method.device
-        self.takes_style = method.takes_style
-        self.tile = tile
-        self.memory_gib = memory_gib
+        super().__init__(method, f"{folder.path.name} ({which})", **common)
 
-    def describe(self, style: Tensor) -> Tensor:
-        """See `Stylizer`."""
-        return self.method.describe(style)
 
-    @torch.no_grad()
-    def render(self, content: Tensor, style: Tensor | None, strength: float) -> Tensor:
-        """See `Stylizer`: whole or in tiles; in bfloat16 where the hardware has it."""
-        height, width = content.shape[2:]
-        # The edge is repeated up to a whole number of the generator's coarsest pixels.
-        multiple = self.method.multiple
-        padded = pad(content, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-        tile = self.choose_tile(*padded.shape[2:])
-        with autocast_picture(self.device):
-            try:
-                picture = self.method.render(padded, style, strength, tile, **self.options)
-            except (RuntimeError, MemoryError) as error:
-                if not isinstance(error, MemoryError) and "memory" not in str(error):
-                    raise
-                raise UserError(
-                    f"a picture of {width} x {height} pixels needs more memory than there is: "
-                    "set a smaller size= or tile="
-                ) from error
-        return picture[..., :height, :width]
+class Embedded(FeedForward):
+    """The stylizer that comes with the package, for any style.
 
-    def choose_tile(self, height: int, width: int) -> int | None:
-        """The side of the tiles for a picture; None if it can be made whole.
+    Args:
+        common: see `FeedForward`.
 
-        Raises:
-            UserError: if it is too large for the memory, saying what would fit.
-        """
-        limit, longer = self.memory_limit(), max(height, width)
-        whole = self.method.tile_memory(height, width, longer)
-        if whole is None or (self.tile is None and whole <= limit):
-            return None
+    Raises:
+        UserError: if its weights are damaged, or a value is wrong.
+    """
 
-        def memory(tile: int) -> int:
-            return self.method.tile_memory(height, width, tile) or 0
+    def __init__(self, **common: Any) -> None:
+        super().__init__(embedded.load_embedded(), "the embedded stylizer", **common)
 
-        fitting: list[int] = [
-            tile
-            for tile in (_SMALLEST_TILE * 2**i for i in range(20))
-            if tile < longer and memory(tile) <= limit
-        ]
-        if not fitting:
-            needed = memory(min(_SMALLEST_TILE, longer))
-            share = (limit / needed) ** 0.5 * min(height, width)
-            raise UserError(
-                f"a picture of {width} x {height} pixels needs {needed / _GIB:.2g} GiB of memory "
-                f"even in tiles of {_SMALLEST_TILE} pixels, but may take {limit / _GIB:.2g}: "
-                f"size={int(share) // 64 * 64} fits, or raise memory_gib="
-            )
-        if self.tile is None:
-            return fitting[-1]
-        needed = memory(self.tile)
-        if needed > limit:
-            raise UserError(
-                f"tile={self.tile} needs {needed / _GIB:.2g} GiB of memory for a picture of "
-                f"{width} x {height} pixels, but may take {limit / _GIB:.2g}: tile={fitting[-1]} "
-                "fits, or raise memory_gib="
-            )
-        return self.tile if self.tile < longer else None
 
-    def memory_limit(self) -> float:
-        """Bytes that a picture may take."""
-        if self.memory_gib is not None:
-            return self.memory_gib * _GIB
-        if self.device.type == "cuda":
-            return torch.cuda.mem_get_info(self.device)[0] / 2
-        available: int = psutil.virtual_memory().available
-        return available / 2
+def choose(run: str | None, checkpoint: str, trust: bool, **common: Any) -> FeedForward:
+    """The stylizer of a run, if one is named, else the embedded one.
+
+    Raises:
+        UserError: see `Trained` and `Embedded`.
+    """
+    if run is None:
+        return Embedded(**common)
+    return Trained(run, checkpoint, trust=trust, **common)

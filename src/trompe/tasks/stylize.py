@@ -1,29 +1,55 @@
 """The stylize task: pictures with the content of some files and the style of others."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from omegaconf import DictConfig, ListConfig
-from PIL import Image, ImageOps
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from trompe.data.limits import Limits
 from trompe.errors import UserError, check_number, check_positive, show
-from trompe.images import save_animation, save_grid, save_picture, to_picture, to_uint8
+from trompe.images import save_animation, save_picture, to_picture, to_uint8
+from trompe.networks.palette_transformer import shrunk
 from trompe.parts import make
 from trompe.paths import expand
+from trompe.stylizers.colors import CHOICES, with_colors, with_palette
+from trompe.stylizers.flicker import Flicker
+from trompe.stylizers.matrix import cell, write_matrix
 from trompe.stylizers.picture_files import Picture, find_pictures, name_targets, read, read_frames
 from trompe.stylizers.stylizer import Stylizer
+from trompe.stylizers.told import as_options, digest, is_made
 
-# ITU-R BT.601: RGB to brightness and two differences of color.
-_TO_YIQ = torch.tensor(
-    [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]]
-)
-_CELL = 160  # pixels of a picture in the matrix
+_PALETTE_AT = 256  # pixels of the shorter side at which a content's palette is measured
+_HELD_FRAMES = 8  # frames, evenly over an animation, on which what all share is measured
+# What a picture depends on, beside the files and the stylizer.
+_SETTINGS = ("strength", "color", "size", "style_size", "style_weights", "direction", "strokes_at")
+
+
+@dataclass
+class Job:
+    """What one call of `stylize` does.
+
+    Args:
+        cfg: its config.
+        stylizer: makes the pictures.
+        styles: pictures (1, 3, H, W) in [-1, 1]; none if the stylizer knows only one.
+        settings: what pictures of all styles have in common.
+        progress: counts pictures and frames.
+        codes: the styles as the stylizer describes them, by their columns.
+    """
+
+    cfg: DictConfig
+    stylizer: Stylizer
+    styles: list[Tensor]
+    settings: dict[str, Any]
+    progress: "tqdm[Any]"
+    codes: dict[int, Tensor] = field(default_factory=dict)
 
 
 def stylize(cfg: DictConfig) -> list[Path]:
@@ -33,7 +59,9 @@ def stylize(cfg: DictConfig) -> list[Path]:
     and `matrix.png`; `.gif` instead for contents that move.
 
     Raises:
-        UserError: if a run, picture or value is wrong, or files exist and `overwrite` is false.
+        UserError: if a run, picture or value is wrong, or files exist and `overwrite` and `resume`
+            are false.
+        KeyboardInterrupt: on Ctrl-C, after saying how to go on.
     """
     check_values(cfg)
     stylizer: Stylizer = make(cfg.stylizer, "stylizer")
@@ -52,24 +80,193 @@ def stylize(cfg: DictConfig) -> list[Path]:
     matrix = out / "matrix.png"
     wanted = [*(path for row in targets for path in row), *([matrix] if cfg.matrix else [])]
     there = [path for path in wanted if path.exists()]
-    if there and not cfg.overwrite:
-        raise UserError(f"{there[0]} already exists: set overwrite=true or another out=")
-
-    codes = describe(stylizer, styles, cfg)
-    total = sum(content.frames for content in contents) * len(codes)
-    progress = tqdm(total=total, unit="picture", disable=None, leave=False)
-    cells: list[list[Tensor]] = []
-    for content, row in zip(contents, targets, strict=True):
-        cells.append([])
-        for code, target in zip(codes, row, strict=True):
-            first = write(stylizer, content, code, target, cfg, progress)
-            cells[-1].append(cell(first))
-    progress.close()
-    print(f"{sum(map(len, cells))} pictures by {stylizer.name} in {out}")
+    if there and not (cfg.overwrite or cfg.resume):
+        raise UserError(
+            f"{there[0]} already exists: set overwrite=true or another out=, or resume=true to "
+            "make the pictures that are missing"
+        )
+    job = Job(
+        cfg,
+        stylizer,
+        [read("style", s.path, cfg.style_size, s.limits).to(stylizer.device) for s in styles],
+        {"stylizer": stylizer.name, **{k: plain(cfg[k]) for k in _SETTINGS}},
+        tqdm(unit="picture", disable=None, leave=False),
+    )
+    check_weights(cfg.style_weights, len(styles))
+    names = [digest(style.path) for style in styles]
+    kept, cells = make_all(job, contents, names, targets)
+    made = sum(map(len, cells)) - kept
+    print(f"{made} pictures by {stylizer.name} in {out}" + (f", {kept} were there" if kept else ""))
     if cfg.matrix:
         write_matrix(contents, styles if cfg.style_weights is None else [], cells, matrix)
         print(f"  {matrix}")
     return wanted
+
+
+def make_all(
+    job: Job, contents: Sequence[Picture], styles: list[str], targets: list[list[Path]]
+) -> tuple[int, list[list[Tensor]]]:
+    """Make what is not there yet; how many were there, and a small picture of each."""
+    columns: list[Any] = [styles] if job.cfg.style_weights is not None else styles or [None]
+    rows = [
+        [{**job.settings, "content": digest(c.path), "style": style} for style in columns]
+        for c in contents
+    ]
+    kept = {
+        target
+        for row, settings in zip(targets, rows, strict=True)
+        for target, told in zip(row, settings, strict=True)
+        if job.cfg.resume and is_made(target, told)
+    }
+    frames = sum(
+        c.frames * sum(t not in kept for t in row) for c, row in zip(contents, targets, strict=True)
+    )
+    job.progress.reset(total=frames)
+    films = films_of(job, contents) if job.cfg.frames else []
+    cells: list[list[Tensor]] = []
+    try:
+        for content, row, told in zip(contents, targets, rows, strict=True):
+            cells.append([])
+            for column, (target, settings) in enumerate(zip(row, told, strict=True)):
+                if target in kept:
+                    with Image.open(target) as picture:
+                        cells[-1].append(cell(picture))
+                    continue
+                film = films[column] if films else Film.of(job, content, column)
+                cells[-1].append(cell(film.write(job, content, target, settings)))
+    except KeyboardInterrupt:
+        done = job.progress.n
+        job.progress.close()
+        print(f"interrupted after {done} of {frames} pictures; go on with resume=true")
+        raise
+    job.progress.close()
+    for film in films:
+        film.tell(job)
+    return len(kept), cells
+
+
+class Film:
+    """One style, and what all frames of an animation share in it.
+
+    Args:
+        code: the style (1, S), or None.
+        held: see `Stylizer`.
+        spans_files: whether the files are its frames, rather than each a film.
+    """
+
+    def __init__(self, code: Tensor | None, held: Any, spans_files: bool) -> None:
+        self.code = code
+        self.held = held
+        self.flicker = Flicker()
+        self.spans_files = spans_files
+
+    @classmethod
+    def of(cls, job: Job, content: Picture, column: int) -> "Film":
+        """Of one content and the style of a column."""
+        code = describe(job, column, content)
+        if content.frames == 1:
+            return cls(code, None, spans_files=False)
+        frames = _some(_frames(job, [content]), content.frames)
+        return cls(code, job.stylizer.hold(frames, code, job.cfg.strength), spans_files=False)
+
+    def write(
+        self, job: Job, content: Picture, target: Path, settings: dict[str, Any]
+    ) -> Image.Image:
+        """Make a picture, or all frames of one that moves; returns the first."""
+        cfg, made, durations = job.cfg, list[Image.Image](), list[int]()
+        moves = content.frames > 1 or self.spans_files
+        for frame, shown in read_frames("content", content.path, cfg.size, content.limits):
+            frame = frame.to(job.stylizer.device)
+            picture = job.stylizer.render(frame, self.code, cfg.strength, self.held)
+            if cfg.color == "keep":
+                picture = with_colors(picture, frame)
+            if moves:
+                self.flicker.add(frame, picture)
+            made.append(to_picture(to_uint8(picture)[0].cpu()))
+            durations.append(shown)
+            job.progress.update()
+        options = as_options(settings, target.suffix)
+        if content.frames > 1:
+            save_animation(made, target, durations, **options)
+            if not self.spans_files:
+                self.tell(job, f"{target}: ")
+        else:
+            save_picture(made[0], target, **options)
+        return made[0]
+
+    def tell(self, job: Job, name: str = "") -> None:
+        """Say how restless the frames are."""
+        means = self.flicker.means()
+        if means is not None:
+            job.progress.write(
+                f"{name}where the content stands still it changes by {means[0]:.2g} gray levels "
+                f"from frame to frame, the stylized one by {means[1]:.2g}"
+            )
+
+
+def films_of(job: Job, contents: Sequence[Picture]) -> list[Film]:
+    """A film for each style, whose frames are all these files."""
+    films = []
+    for column in range(1 if job.cfg.style_weights is not None else max(1, len(job.styles))):
+        code = describe(job, column, contents[0])
+        frames = _some(_frames(job, contents), sum(content.frames for content in contents))
+        held = job.stylizer.hold(frames, code, job.cfg.strength)
+        films.append(Film(code, held, spans_files=True))
+    return films
+
+
+def describe(job: Job, column: int, content: Picture) -> Tensor | None:
+    """The style of a column (1, S), or the mix of all; None for the only one that there is."""
+    if not job.styles:
+        return None
+    matches = job.cfg.color == "match"
+    if column in job.codes and not matches:
+        return job.codes[column]
+    mixed = job.cfg.style_weights is not None
+    pictures = job.styles if mixed else [job.styles[column]]
+    if matches:
+        first = read("content", content.path, job.cfg.size, content.limits)
+        small = shrunk(first, _PALETTE_AT).to(job.stylizer.device)
+        pictures = [with_palette(style, small) for style in pictures]
+    codes = [job.stylizer.describe(picture) for picture in pictures]
+    job.codes[column] = mix(torch.cat(codes), job.cfg.style_weights) if mixed else codes[0]
+    return job.codes[column]
+
+
+def _frames(job: Job, contents: Sequence[Picture]) -> Iterator[Tensor]:
+    for content in contents:
+        for frame, _ in read_frames("content", content.path, job.cfg.size, content.limits):
+            yield frame.to(job.stylizer.device)
+
+
+def _some(frames: Iterator[Tensor], count: int) -> Iterator[Tensor]:
+    return itertools.islice(frames, 0, None, -(-count // _HELD_FRAMES))
+
+
+def mix(codes: Tensor, weights: Sequence[float]) -> Tensor:
+    """One style (1, S) from several (N, S).
+
+    Raises:
+        UserError: see `check_weights`.
+    """
+    check_weights(weights, len(codes))
+    shares = torch.tensor([float(w) for w in weights], device=codes.device)
+    return (shares / shares.sum())[None] @ codes
+
+
+def check_weights(weights: Sequence[float] | None, count: int) -> None:
+    """Refuse weights of styles that are not one for each, or not above 0 together.
+
+    Raises:
+        UserError: with the weights.
+    """
+    if weights is None:
+        return
+    if len(weights) != count or min(weights) < 0 or not sum(weights) > 0:
+        raise UserError(
+            f"style_weights={list(weights)} must be {count} numbers, one for each style, not "
+            "below 0 and not all 0"
+        )
 
 
 def check_values(cfg: DictConfig) -> None:
@@ -79,11 +276,14 @@ def check_values(cfg: DictConfig) -> None:
         UserError: naming the key.
     """
     check_positive("style_size", cfg.style_size)
-    if cfg.size is not None:
-        check_positive("size", cfg.size)
+    for key in ("size", "strokes_at"):
+        if cfg[key] is not None:
+            check_positive(key, cfg[key])
     check_number("strength", cfg.strength)
     if not 0 <= cfg.strength <= 1:
         raise UserError(f"strength={cfg.strength} must be between 0 and 1")
+    if cfg.color not in CHOICES:
+        raise UserError(f"color={show(cfg.color)} must be one of {', '.join(CHOICES)}")
     if cfg.style_weights is not None:
         if not isinstance(cfg.style_weights, ListConfig):
             raise UserError(f"style_weights={show(cfg.style_weights)} must be a list: [2,1]")
@@ -91,83 +291,6 @@ def check_values(cfg: DictConfig) -> None:
             check_number("style_weights", weight, 0)
 
 
-def describe(stylizer: Stylizer, styles: Sequence[Picture], cfg: DictConfig) -> list[Tensor | None]:
-    """The styles asked for, each (1, S); None for the only one that the stylizer knows."""
-    if not stylizer.takes_style:
-        return [None]
-    pictures = (read("style", style.path, cfg.style_size, style.limits) for style in styles)
-    codes = [stylizer.describe(picture.to(stylizer.device)) for picture in pictures]
-    return [*codes] if cfg.style_weights is None else [mix(torch.cat(codes), cfg.style_weights)]
-
-
-def write(
-    stylizer: Stylizer,
-    content: Picture,
-    code: Tensor | None,
-    target: Path,
-    cfg: DictConfig,
-    progress: "tqdm[Any]",
-) -> Image.Image:
-    """Make a picture, or all frames of one that moves; returns the first."""
-    made: list[Image.Image] = []
-    durations: list[int] = []
-    for frame, shown in read_frames("content", content.path, cfg.size, content.limits):
-        frame = frame.to(stylizer.device)
-        picture = stylizer.render(frame, code, cfg.strength)
-        if cfg.preserve_color:
-            picture = with_colors(picture, frame)
-        made.append(to_picture(to_uint8(picture)[0].cpu()))
-        durations.append(shown)
-        progress.update()
-    if content.frames > 1:
-        save_animation(made, target, durations)
-    else:
-        save_picture(made[0], target)
-    return made[0]
-
-
-def mix(codes: Tensor, weights: Sequence[float]) -> Tensor:
-    """One style (1, S) from several (N, S).
-
-    Raises:
-        UserError: if there is not one weight for each, or their sum is 0.
-    """
-    shares = torch.tensor([float(w) for w in weights], device=codes.device)
-    if len(shares) != len(codes) or not bool((shares >= 0).all()) or not float(shares.sum()) > 0:
-        raise UserError(
-            f"style_weights={list(weights)} must be {len(codes)} numbers, one for each style, not "
-            "below 0 and not all 0"
-        )
-    return (shares / shares.sum())[None] @ codes
-
-
-def with_colors(picture: Tensor, content: Tensor) -> Tensor:
-    """The brightness of one picture with the colors of another, both (1, 3, H, W) in [-1, 1].
-
-    Gatys et al. 2017, https://arxiv.org/abs/1611.07865, sec. 5.2: luminance-only transfer, by YIQ.
-    """
-    matrix = _TO_YIQ.to(picture.device)
-    brightness, colors = (torch.einsum("ij,njhw->nihw", matrix, x) for x in (picture, content))
-    joined = torch.cat([brightness[:, :1], colors[:, 1:]], 1)
-    return torch.einsum("ij,njhw->nihw", matrix.inverse(), joined).clamp(-1, 1)
-
-
-def cell(picture: Image.Image) -> Tensor:
-    """The middle square of a picture, uint8 (3, 160, 160)."""
-    square = ImageOps.fit(picture, (_CELL, _CELL), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1)
-
-
-def write_matrix(
-    contents: Sequence[Picture], styles: Sequence[Picture], made: list[list[Tensor]], path: Path
-) -> None:
-    """Contents down, styles across; a mix shows no styles."""
-
-    def small(key: str, picture: Picture) -> Tensor:
-        return cell(to_picture(to_uint8(read(key, picture.path, _CELL, picture.limits))[0]))
-
-    corner = torch.full((3, _CELL, _CELL), 255, dtype=torch.uint8)
-    rows = [corner, *(small("style", style) for style in styles)] if styles else []
-    for content, row in zip(contents, made, strict=True):
-        rows += [small("content", content), *row]
-    save_grid(torch.stack(rows), path, len(made[0]) + 1)
+def plain(value: Any) -> Any:
+    """A config's value as JSON has it."""
+    return OmegaConf.to_container(value) if isinstance(value, ListConfig) else value

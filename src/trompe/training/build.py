@@ -27,6 +27,7 @@ from trompe.masking import mask
 from trompe.methods.method import Method
 from trompe.metrics.evaluation import Evaluation, check_measurable
 from trompe.parts import make
+from trompe.training.beginning_weights import begin_with
 from trompe.training.best import Best
 from trompe.training.lightning import make_strategy, without_handlers
 from trompe.training.recorded import Beginning
@@ -107,6 +108,8 @@ def build(session: Session) -> Job:
         keep_freed_memory()
     torch.manual_seed(keyed_seed(config["seed"], "weights"))
     method = make(config["model"], "model", clock=clock, seed=config["seed"])
+    if session.checkpoint is None:
+        session.initial = begin_with(method, config.get("init"))
     callbacks = make(config["callbacks"], "callbacks")
     tick = build_tick(session, method, data, trackers)
     beginning = Beginning(session, data.fingerprint, trainer_config, processes.is_first)

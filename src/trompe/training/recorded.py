@@ -80,6 +80,7 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
             "hardware": {**describe_hardware(), **trainer_config},
             "data_fingerprint": data_fingerprint,
             "parent": session.parent,
+            "init": session.initial,
             "kimg": 0.0,
             "best": None,
             "trackers": {},

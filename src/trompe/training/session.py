@@ -42,6 +42,7 @@ class Session:
         resumed: whether its folder is there.
         checkpoint: what it starts from; None is the beginning.
         parent: the run that it is a variation of, and what differs.
+        initial: the weights that it begins with, if not random ones.
     """
 
     run: RunFolder
@@ -50,6 +51,7 @@ class Session:
     resumed: bool
     checkpoint: Path | None = None
     parent: dict[str, Any] | None = None
+    initial: dict[str, Any] | None = None
 
     @property
     def task(self) -> str:

@@ -1,0 +1,54 @@
+"""How a picture was made, told within its file: what `resume=true` recognizes it by."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, PngImagePlugin
+
+from trompe import __version__
+from trompe.errors import UserError
+
+_KEY = "trompe"
+
+
+def digest(path: Path) -> str:
+    """The name of a file and the beginning of its SHA-256: not where it lies."""
+    return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
+def as_options(settings: dict[str, Any], suffix: str) -> dict[str, Any]:
+    """What Pillow's `save` needs to write the settings into a PNG or a GIF."""
+    text = json.dumps({"version": __version__, **settings}, sort_keys=True)
+    if suffix == ".gif":
+        return {"comment": text.encode()}
+    info = PngImagePlugin.PngInfo()
+    info.add_text(_KEY, text)
+    return {"pnginfo": info}
+
+
+def is_made(path: Path, settings: dict[str, Any]) -> bool:
+    """Whether the picture is there, made with these settings.
+
+    Raises:
+        UserError: if it is there, but was made in another way.
+    """
+    if not path.exists():
+        return False
+    try:
+        with Image.open(path) as picture:
+            told = json.loads(picture.info.get("comment" if path.suffix == ".gif" else _KEY, "{}"))
+            picture.load()
+    except (OSError, ValueError, SyntaxError):
+        told = {}
+    if not isinstance(told, dict) or not told:
+        raise UserError(f"{path} is there and does not say how it was made: choose another out=")
+    now = json.loads(json.dumps(settings))
+    for name, value in now.items():
+        if told.get(name) != value:
+            raise UserError(
+                f"{path} was made with {name}={told.get(name)}, not {value}: choose another out=, "
+                "or overwrite=true without resume"
+            )
+    return True

@@ -1,0 +1,64 @@
+"""Weights that a new run begins with, instead of random ones."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from trompe.engine.checkpoint import check_fits
+from trompe.engine.ema import Averaged
+from trompe.errors import UserError, show
+from trompe.methods import embedded
+from trompe.methods.method import Method
+from trompe.methods.trained import find_checkpoint
+from trompe.runs.older import upgrade_checkpoint
+from trompe.runs.run_folder import open_run
+
+
+def begin_with(method: Method, init: Any) -> dict[str, Any] | None:
+    """Give a method the weights that `init` names; its clock and optimizers begin as ever.
+
+    From a run, all networks of its last checkpoint. The embedded stylizer has a generator only,
+    which becomes the one that is trained and its average.
+
+    Args:
+        method: with random weights.
+        init: `embedded`, a run folder, or None.
+
+    Returns:
+        what to record of them.
+
+    Raises:
+        UserError: if there are no such weights, or they are of another model.
+    """
+    if init is None:
+        return None
+    if not isinstance(init, str):
+        raise UserError(f"init={show(init)} must be embedded or a run folder")
+    if init == embedded.NAME:
+        _load_generator(method, embedded.read_weights())
+        return {"weights": init, "sha256": embedded.read_facts()["sha256"]}
+    run = open_run(init)
+    checkpoint, _ = find_checkpoint(run, "last")
+    weights = upgrade_checkpoint(checkpoint)["state_dict"]
+    own = method.state_dict()
+    # How many images the averages have followed is the clock's, which begins at 0.
+    weights = {k: own.get(k, v) if k.endswith("._extra_state") else v for k, v in weights.items()}
+    check_fits(f"init={init}", weights, own)
+    method.load_state_dict(weights)
+    return {
+        "weights": str(run.path.absolute()),
+        "id": run.read_facts().get("id"),
+        "kimg": checkpoint["clock"]["images"] / 1000,
+    }
+
+
+def _load_generator(method: Any, weights: Mapping[str, Tensor]) -> None:
+    average = getattr(method, "generator_ema", None)
+    if not isinstance(average, Averaged):
+        raise UserError(
+            "init=embedded is a stylizer's generator: use it with model=adversarial_style"
+        )
+    for network in (average.network, average.followed):
+        check_fits("init=embedded", weights, network.state_dict())
+        network.load_state_dict(weights)
