@@ -36,6 +36,7 @@ def main() -> None:
     stored = save(weights)
     assert len(stored) <= LARGEST, f"{len(stored)} bytes are too many to ship"
     config, facts = run.read_config(), run.read_facts()
+    config["data"].pop("cache_dir", None)  # where things lie on one machine
     keys = ("name", "seed", "batch_size", "data", "init")
     told = {
         "sha256": hashlib.sha256(stored).hexdigest(),

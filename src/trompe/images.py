@@ -16,12 +16,13 @@ _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, of red, green and blue
 
 def to_uint8(images: Tensor) -> Tensor:
     """Images in [-1, 1] to uint8, rounded to nearest; any shape."""
-    return (images * 127.5 + 127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return (images * 127.5).add_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def to_signed(images: Tensor) -> Tensor:
     """uint8 images (N, C, H, W) to floats in [-1, 1], channels last."""
-    return images.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+    floats = images.contiguous(memory_format=torch.channels_last).float()
+    return floats.div_(127.5).sub_(1)
 
 
 def luminance(images: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class RendersStyle(FromPictures):
         if strength == 1:
             return make(parameters, held and held.styled)
         own = network.predict(self._describe_content(picture) if held is None else held.own)
-        missing = picture - make(own, held and held.plain)
+        missing = make(own, held and held.plain).neg_().add_(picture)
         made = make(torch.lerp(own, parameters, strength), held and held.styled)
         return made.add_(missing, alpha=1 - strength).clamp_(-1, 1)
 
