@@ -21,7 +21,7 @@ from trompe.metrics.art import ArtFID
 from trompe.metrics.feature_comparison import FeatureComparison
 from trompe.metrics.features import RandomConv
 from trompe.metrics.lpips import LPIPS
-from trompe.metrics.pairs import ContentStructure, PairComparison, StyleError
+from trompe.metrics.pairs import ContentStructure, PairComparison, PatchDistance, StyleError
 from trompe.networks.perceptual_network import EfficientNetLite0Perceptual, RandomConvPerceptual
 
 
@@ -85,6 +85,22 @@ def test_style_is_told_by_statistics_and_not_by_place(
     expected = (ours - theirs).square().sum() / theirs.square().sum()
     alone = StyleError(EfficientNetLite0Perceptual(["b1"], []))
     torch.testing.assert_close(alone(nothing, nothing, painted)[0], expected)
+
+
+def test_patches_tell_colors_and_textures_and_not_places(
+    photographs: Tensor, paintings: Tensor
+) -> None:
+    measure = PatchDistance()
+    styles, photos = to_signed(paintings), to_signed(photographs)
+    torch.testing.assert_close(measure(styles, photos, styles), torch.zeros(4), atol=1e-6, rtol=0)
+    moved = measure(styles.roll((34, 20), (2, 3)), photos, styles)
+    others = measure(photos, photos, styles)
+    assert (moved < 0.35 * others).all()
+    # The colors of each pixel are those of the style, but strokes there are none.
+    shuffled = styles.flatten(2)[:, :, torch.randperm(96 * 96)].view_as(styles)
+    assert (measure(shuffled, photos, styles) > moved).all()
+    # The distance of each does not depend on its neighbors.
+    torch.testing.assert_close(measure(photos[2:3], photos[2:3], styles[2:3]), others[2:3])
 
 
 def test_means_errors_and_any_division_of_the_work(

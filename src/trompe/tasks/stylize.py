@@ -96,7 +96,9 @@ def stylize(cfg: DictConfig) -> list[Path]:
     names = [digest(style.path) for style in styles]
     kept, cells = make_all(job, contents, names, targets)
     made = sum(map(len, cells)) - kept
-    print(f"{made} pictures by {stylizer.name} in {out}" + (f", {kept} were there" if kept else ""))
+    what = "picture" if made == 1 else "pictures"
+    there_too = f", {kept} were there" if kept else ""
+    print(f"{made} {what} by {stylizer.name} in {out}{there_too}")
     if cfg.matrix:
         write_matrix(contents, styles if cfg.style_weights is None else [], cells, matrix)
         print(f"  {matrix}")
