@@ -98,6 +98,10 @@ def check_config(
     _refuse(folder, "names code of its own", foreign_names(config, own), trust)
 
 
+# Keys without dots whose values are paths: there are no groups of their names.
+_PATHS = ("init",)
+
+
 def check_overrides(folder: Path, overrides: Collection[str], trust: bool) -> None:
     """Refuse recorded overrides that set up Hydra, which imports modules, or leave its folders.
 
@@ -115,7 +119,7 @@ def check_overrides(folder: Path, overrides: Collection[str], trust: bool) -> No
         # Only a key without dots, but for those of its package, can choose a file, whose name is
         # then below a folder of configs.
         group = key.partition("@")[0]
-        chooses = "." not in group or "/" in group
+        chooses = ("." not in group or "/" in group) and group not in _PATHS
         if "hydra" in _WORDS.findall(key) or (chooses and _ELSEWHERE.search(f"{group} {value}")):
             found.append(_shown(text))
     _refuse(folder, "sets up Hydra", found, trust)

@@ -39,7 +39,8 @@ def picture(path: Path, width: int = 50, height: int = 38, seed: int = 0) -> Pat
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run of style transfer as training leaves it, its weights random but not trivial."""
-    return make_run(tmp_path_factory.mktemp("run") / "style", TINY_STYLE)
+    generator = "style_generator@model.generator=transformer"
+    return make_run(tmp_path_factory.mktemp("run") / "style", [*TINY_STYLE, generator])
 
 
 def make_run(path: Path, overrides: list[str]) -> RunFolder:

@@ -44,7 +44,7 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         weights: of the generator's losses: content, gram, moments, statistics, adversarial,
             identity, pooled, total_variation.
         warmup_kimg: thousands of images before the discriminator enters.
-        identity_every: one pair in this many of a batch is an image in its own style.
+        identity_every: one pair in this many of a batch is an image in its own style; None: none.
         common: see `Adversarial`.
 
     Raises:
@@ -58,10 +58,11 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         perceptual: PerceptualNetwork,
         weights: Mapping[str, Number],
         warmup_kimg: float,
-        identity_every: int,
+        identity_every: int | None,
         **common: Any,
     ) -> None:
-        check_count("model.identity_every", identity_every)
+        if identity_every is not None:
+            check_count("model.identity_every", identity_every)
         perception = Perception(perceptual)
         style_dim = perception.style_dim
         super().__init__(generator(style_dim), discriminator(style_dim), **common)
@@ -86,7 +87,8 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         """One step of the discriminator, one of the generator."""
         names = phase.split("+")
         content, style = to_signed(batch.content), to_signed(batch.style)
-        own = draws.rows() % self.identity_every == self.identity_every - 1
+        every, rows = self.identity_every, draws.rows()
+        own = rows < 0 if every is None else rows % every == every - 1
         style = torch.where(own[:, None, None, None], content, style)
         targets, code = self.perception.describe(style)
         with torch.set_grad_enabled("g" in names), draws.named("fake"):
