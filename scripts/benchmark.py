@@ -5,6 +5,7 @@
   metrics   the Fréchet distance against other implementations, features, and what tracking costs
   style     training with the embedded perceptual network, and stylizing
   style_peers  the embedded stylizer beside its peers, on pictures that none has seen
+  adversary    what the adversarial term buys in style transfer
   sweep     what a sweep adds to its trials
   startup   how long the command line takes to answer
 """
@@ -22,7 +23,7 @@ def main() -> int:
     """Print the machine, the figures and their aims; 1 if one misses its aim."""
     words = sys.argv[1:]
     what = words[0] if words else ""
-    if what not in ("train", "metrics", "style", "style_peers", "sweep", "startup"):
+    if what not in ("train", "metrics", "style", "style_peers", "adversary", "sweep", "startup"):
         print((__doc__ or "").strip(), file=sys.stderr)
         return 2
     parser = argparse.ArgumentParser(prog=f"benchmark.py {what}")

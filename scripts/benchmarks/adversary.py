@@ -1,0 +1,180 @@
+"""What an adversary buys in style transfer: runs of several weights and seeds, compared.
+
+`benchmark.py adversary RUN... --contents FOLDER --styles FOLDER [--blind FOLDER]`: the runs differ
+in `model.weights.adversarial` and `seed`. Every content is stylized after the left half of every
+style, and of as many pictures of our painter that no run has seen.
+
+deception  share of pictures that a classifier of style takes for the style they were made after; it
+           was trained on the right halves (Sanakoyeu et al. 2018, sec. 3.1: theirs knows
+           artists): nearest class mean in the scaled statistics of layers not trained on
+style      error on these layers
+patches    distance of the patches' distributions
+content    loss of self-similarity
+
+Intervals are 95 % over seeds. `--blind` writes a sheet that a person can judge in two minutes:
+style | A | B, the weight 0 and the largest in random order, and the key in a file.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.style_peers import square
+from trompe.data.painter import PaintedSource
+from trompe.images import make_grid, save_picture, to_picture, to_signed, to_uint8
+from trompe.losses.perceptual import channel_statistics
+from trompe.metrics.pairs import ContentStructure, PatchDistance, StyleError
+from trompe.networks.perceptual_network import EfficientNetLite0Perceptual, RandomConvPerceptual
+from trompe.runs.run_folder import open_run
+from trompe.stylizers.picture_files import find_pictures, read
+from trompe.stylizers.trained import Trained
+
+SIZE = 256
+CROPS = 12  # of each style, for the classifier
+LAYERS = ("b1", "b3e", "b5e", "b7e", "b9e")
+UNSEEN = 1_000_000  # the painter's seed: no set for training has it
+Found = dict[str, float]
+
+
+def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
+    """Print a table with a row for each weight."""
+    parser.add_argument("runs", nargs="+")
+    parser.add_argument("--contents", required=True)
+    parser.add_argument("--styles", required=True)
+    parser.add_argument("--blind", type=Path)
+    arguments = parser.parse_args(words)
+    contents = [
+        square(read("", f.path, SIZE)) for f in find_pictures("c", arguments.contents, SIZE)
+    ]
+    styles = [read("", f.path, SIZE) for f in find_pictures("s", arguments.styles, SIZE)]
+    painted = PaintedSource(len(styles), 2 * SIZE, UNSEEN)
+    styles += [to_signed(as_tensor(painted.read(i))) for i in range(len(styles))]
+    judge = Judge(styles)
+    print(
+        f"{len(contents)} contents, {len(styles)} styles; of the styles themselves: {judge.own:.0%}"
+    )
+    found: dict[float, list[Found]] = {}
+    made: dict[float, list[Tensor]] = {}
+    for run in arguments.runs:
+        weight = float(open_run(run).read_config()["model"]["weights"]["adversarial"])
+        pictures = stylize(run, contents, styles)
+        found.setdefault(weight, []).append(judge.measure(pictures, contents, styles))
+        made.setdefault(weight, pictures)
+        print(f"{weight:g}: {found[weight][-1]}", file=sys.stderr)
+    show(found)
+    if arguments.blind is not None:
+        write_blind(made, styles, arguments.blind)
+    return 0
+
+
+def as_tensor(image: np.ndarray) -> Tensor:
+    """(1, 3, H, W) uint8 of (H, W, 3)."""
+    return torch.from_numpy(image).permute(2, 0, 1)[None]
+
+
+def left(style: Tensor) -> Tensor:
+    """The part of a style that is shown to the runs."""
+    return style[..., : style.shape[3] // 2]
+
+
+def stylize(run: str, contents: Sequence[Tensor], styles: Sequence[Tensor]) -> list[Tensor]:
+    """Every content in every style."""
+    stylizer = Trained(run, "last", tile=None, memory_gib=None)
+    codes = [stylizer.describe(left(style)) for style in styles]
+    return [stylizer.render(content, code, 1) for content in contents for code in codes]
+
+
+class Judge:
+    """Measures pictures against the styles that they were made after.
+
+    Args:
+        styles: pictures (1, 3, H, W) in [-1, 1].
+
+    Attributes:
+        own: share of other crops of the right halves whose style it finds.
+    """
+
+    def __init__(self, styles: Sequence[Tensor]) -> None:
+        self.network = EfficientNetLite0Perceptual(LAYERS, ())
+        self.content = ContentStructure(RandomConvPerceptual())
+        self.style = StyleError(self.network)
+        self.patches = PatchDistance()
+        rng = random.Random(0)
+        crops = [[self.describe(crop(style, rng)) for _ in range(CROPS)] for style in styles]
+        half = CROPS // 2
+        self.means = torch.stack([torch.cat(c[:half]).mean(0) for c in crops])
+        within = torch.cat([torch.cat(c[:half]) - self.means[i] for i, c in enumerate(crops)])
+        self.scale = within.square().mean(0).sqrt() + 1e-3
+        hits = [self.classify(x) == i for i, c in enumerate(crops) for x in c[half:]]
+        self.own = statistics.mean(hits)
+
+    @torch.no_grad()
+    def describe(self, picture: Tensor) -> Tensor:
+        """Means and logarithms of deviations, (1, F)."""
+        features = self.network(picture).values()
+        parts = [(s.mean, s.std.log()) for s in map(channel_statistics, features)]
+        return torch.cat([part for pair in parts for part in pair], 1)
+
+    def classify(self, described: Tensor) -> int:
+        """The nearest style."""
+        return int(((described - self.means) / self.scale).square().sum(1).argmin())
+
+    @torch.no_grad()
+    def measure(
+        self, pictures: Sequence[Tensor], contents: Sequence[Tensor], styles: Sequence[Tensor]
+    ) -> Found:
+        """Means over all pictures."""
+        values: dict[str, list[float]] = {}
+        for number, picture in enumerate(pictures):
+            content, style = contents[number // len(styles)], styles[number % len(styles)]
+            hit = self.classify(self.describe(picture)) == number % len(styles)
+            values.setdefault("deception", []).append(float(hit))
+            shown = square(left(style))
+            for name in ("style", "patches", "content"):
+                error = getattr(self, name)(picture, content, shown)
+                values.setdefault(name, []).append(float(error))
+        return {name: round(statistics.mean(list_), 4) for name, list_ in values.items()}
+
+
+def crop(style: Tensor, rng: random.Random) -> Tensor:
+    """A square of the right half, as large as two thirds of its shorter side."""
+    right = style[..., style.shape[3] // 2 :]
+    side = 2 * min(right.shape[2:]) // 3
+    y, x = (rng.randint(0, extent - side) for extent in right.shape[2:])
+    return right[..., y : y + side, x : x + side]
+
+
+def show(found: dict[float, list[Found]]) -> None:
+    """Means over seeds and their 95 % intervals."""
+    for weight, runs in sorted(found.items()):
+        cells = []
+        for name in runs[0]:
+            values = [run[name] for run in runs]
+            half = 1.96 * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0
+            cells.append(f"{name} {statistics.mean(values):.3f} ± {half:.3f}")
+        print(f"weight {weight:g} ({len(runs)} seeds): " + ", ".join(cells))
+
+
+def write_blind(made: dict[float, list[Tensor]], styles: Sequence[Tensor], folder: Path) -> None:
+    """A sheet of pairs in random order, and the file that says which is which."""
+    rng = random.Random(1)
+    weights = [min(made), max(made)]
+    count = len(made[weights[0]])
+    rows, key = [], []
+    for number in rng.sample(range(count), min(24, count)):
+        order = rng.sample(weights, 2)
+        style = square(left(styles[number % len(styles)]))
+        style = torch.nn.functional.interpolate(style, (SIZE, SIZE), mode="bicubic")
+        rows += [style.clamp(-1, 1), *(made[weight][number] for weight in order)]
+        key.append({"A": order[0], "B": order[1]})
+    save_picture(to_picture(make_grid(to_uint8(torch.cat(rows)), 6)), folder / "blind.jpg")
+    (folder / "key.json").write_text(json.dumps(key, indent=1) + "\n")
+    print(f"{folder / 'blind.jpg'}: style | A | B, twice in a row; the key is in key.json")
