@@ -16,6 +16,7 @@ from trompe.losses.perceptual import content_loss, total_variation
 from trompe.methods.adversarial_method import Adversarial
 from trompe.methods.method import frozen
 from trompe.methods.style import Perception, StyleTransfer, mean
+from trompe.networks.palette import PALETTE_DIM, color_map, palette_of, recolor
 from trompe.networks.perceptual_network import PerceptualNetwork
 
 _LOSSES = (
@@ -108,8 +109,10 @@ class AdversarialStyle(StyleTransfer, Adversarial):
 
         # Generator: min_G  content + style - E[log D(G(c, s), s)] + what keeps it in bounds
         if "g" in names:
+            # In the style's colors: what to change of these is not a question of content.
+            wanted = recolor(content, *color_map(palette_of(content), code[:, -PALETTE_DIM:]))
             losses = self.perception.losses(
-                fake, content, targets, self.weights, draws.seed("shift")
+                fake, wanted.clamp(-1, 1), targets, self.weights, draws.seed("shift")
             )
             losses["identity"] = (own * (fake - content).abs().mean((1, 2, 3))).mean()
             losses["pooled"] = content_loss(avg_pool2d(fake, 8), avg_pool2d(content, 8))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, leaky_relu, pixel_shuffle, relu
+from torch.nn.functional import interpolate, leaky_relu, pixel_shuffle
 
 from trompe.errors import Count
 from trompe.networks.palette import PALETTE_DIM, color_map, palette_of, recolor
@@ -25,7 +25,7 @@ from trompe.networks.transformer import Layer, Residual, initialize, style_predi
 _REACH = 0.95
 # Every style starts near plain normalization, and learns its own slowly: without it, a few steps
 # can shift the last layer's features below zero for all styles, where no gradient reaches them.
-_GAIN, _SLOPE = 0.1, 0.2
+_GAIN, _SLOPE = 0.3, 0.2
 _ROWS = 256  # of a large picture that are painted at once
 
 
@@ -115,9 +115,9 @@ class PaletteTransformer(nn.Module):
 
         features = torch.cat([content, recolored.to(content.dtype)], 1)
         for layer in self.down:
-            features = relu(pass_through(layer, features))
+            features = leaky_relu(pass_through(layer, features), _SLOPE)
         for block in self.blocks:
-            first = relu(pass_through(block.first, features))
+            first = leaky_relu(pass_through(block.first, features), _SLOPE)
             features = features + pass_through(block.second, first)
         features = interpolate(features, scale_factor=2.0, mode="nearest")
         features = leaky_relu(pass_through(self.up, features), _SLOPE)
