@@ -23,8 +23,8 @@ from trompe.networks.transformer import Layer, Residual, initialize, style_predi
 
 # Colors beyond this share of the range would get no gradient through the tanh.
 _REACH = 0.95
-# Every style starts near plain normalization, and learns its own slowly: without it, a few steps
-# can shift the last layer's features below zero for all styles, where no gradient reaches them.
+# Every style starts near plain normalization. The activations leak, or a few steps could shift the
+# features of the last layers below zero for all styles, where no gradient would reach them.
 _GAIN, _SLOPE = 0.3, 0.2
 _ROWS = 256  # of a large picture that are painted at once
 
