@@ -135,3 +135,22 @@ def test_strokes_have_the_size_asked_for(tmp_path: Path) -> None:
             added = read("", out / "content.png", None) - read("", tmp_path / "content.png", None)
             grain[side] = float(added.diff(dim=3).abs().mean() / added.std())
     assert grain[64] < 0.7 * grain[256], grain
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_less_strength_is_less_style_and_none_is_the_content(held: bool) -> None:
+    stylizer = Embedded(tile=None, memory_gib=None)
+    small = torch.rand(2, 3, 12, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    content, style = interpolate(small, (90, 122), mode="bilinear").split(1)
+    code = stylizer.describe(style)
+    made = []
+    for strength in (0, 0.02, 0.5, 1):
+        share = stylizer.hold([content], code, strength) if held else None
+        made.append(stylizer.render(content, code, strength, share))
+    assert (made[0] - content).abs().mean() < 0.01
+    assert (made[1] - made[0]).abs().mean() < 0.05
+    distances = [float((picture - made[-1]).abs().mean()) for picture in made]
+    assert distances == sorted(distances, reverse=True) and distances[0] > 0.1
+    # Half of it is a style of its own, not a mean of pixels.
+    faded = torch.lerp(content, made[3], 0.5)
+    assert (made[2] - faded).abs().mean() > 0.005
