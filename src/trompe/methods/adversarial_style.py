@@ -41,8 +41,8 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         generator: makes the generator from the length of a style's description.
         discriminator: makes the discriminator from it.
         perceptual: the network in whose features content and style are compared.
-        weights: of the generator's losses: content, gram, moments, statistics, adversarial, identity,
-            pooled, total_variation.
+        weights: of the generator's losses: content, gram, moments, statistics, adversarial,
+            identity, pooled, total_variation.
         warmup_kimg: thousands of images before the discriminator enters.
         identity_every: one pair in this many of a batch is an image in its own style.
         common: see `Adversarial`.

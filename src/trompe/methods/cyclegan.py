@@ -179,6 +179,10 @@ class CycleGAN(Method, Generates, FromPictures):
         finished = [x if x.dtype == torch.uint8 else to_uint8(x).cpu() for x in columns]
         return torch.stack(finished, 1).flatten(0, 1), len(columns)
 
+    def networks_in_use(self, direction: str = "a_to_b", **options: Any) -> dict[str, nn.Module]:
+        """See `Method`: one direction's generator."""
+        return {direction: (self.a_to_b_ema if direction == "a_to_b" else self.b_to_a_ema).network}
+
     @torch.no_grad()
     def render(
         self,
