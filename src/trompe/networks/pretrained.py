@@ -141,11 +141,12 @@ def _folded(convolution: Any, norm: Any) -> nn.Sequential:
     convolution.weight = nn.Parameter(weight.float())
     convolution.bias = nn.Parameter(bias.float())
     if type(convolution).__name__ == "Conv2dSame":
-        convolution = _same(convolution)
+        convolution = same_padded(convolution)
     return nn.Sequential(convolution, norm.act)
 
 
-def _same(convolution: Any) -> nn.Module:
+def same_padded(convolution: Any) -> nn.Module:
+    """Timm's convolution with TensorFlow's padding, as one that can be exported; same weights."""
     made: nn.Module = nn.utils.skip_init(
         _Same,
         convolution.in_channels,

@@ -46,6 +46,7 @@ function draw(canvas, { data, dims }, index = 0) {
   }
   canvas.width = width;
   canvas.height = height;
+  if (canvas.id === "result") canvas.parentElement.style.aspectRatio = width / height;
   canvas.classList.toggle("small", Math.max(width, height) < 100);
   canvas.getContext("2d").putImageData(picture, 0, 0);
 }
@@ -65,6 +66,7 @@ async function schedule(job) {
     const next = waiting;
     waiting = null;
     document.body.classList.add("busy");
+    say("Working …");
     await new Promise((resolve) => setTimeout(resolve, 30)); // lets the page be drawn
     try {
       const began = performance.now();
