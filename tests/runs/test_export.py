@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.conftest import FAMILIES, TINY, TINY_STYLE, Trompe
+from tests.runs.test_full_disks import largest
 from tests.runs.test_stylize import make_run, picture
 from trompe.command import config_dir
 from trompe.errors import UserError
@@ -27,6 +28,7 @@ from trompe.exports import parity, web, web_runtime, weights_file
 from trompe.exports.exportable import Exportable, Sizes, make_exportable
 from trompe.exports.program import trace
 from trompe.exports.source import source_of
+from trompe.files import CannotWrite
 from trompe.methods.capabilities import Latents
 from trompe.runs.run_folder import RunFolder
 from trompe.tasks.export import export
@@ -300,6 +302,15 @@ def test_mistakes_are_said_and_leave_nothing(
     with pytest.raises(UserError, match=said):
         exported(gan, *overrides, f"out={tmp_path / 'made' / 'out'}")
     assert not [*tmp_path.rglob("out*")] and not [*tmp_path.rglob("*.tmp")]
+
+
+@pytest.mark.parametrize("name", ["safetensors", "torch_export", "onnx"])
+def test_a_full_disk_is_said_and_leaves_nothing(name: str, gan: RunFolder, tmp_path: Path) -> None:
+    out = tmp_path / "made" / "out"
+    cfg = configured(gan, f"format=[{name}]", f"out={out}")
+    with largest(20_000), pytest.raises(CannotWrite, match="File too large"):
+        export(cfg)
+    assert not [*out.parent.iterdir()]
 
 
 def test_only_what_was_exported_is_replaced(gan: RunFolder, tmp_path: Path) -> None:

@@ -23,8 +23,6 @@ def write(program: ExportedProgram, module: Exportable, folder: Path) -> Path:
     Raises:
         UserError: if an operation has no counterpart in ONNX.
     """
-    import onnx
-
     path = folder / FILE
     names = [entry.name for entry in module.inputs]
     with told_as("format=onnx"), quietly():
@@ -32,10 +30,10 @@ def write(program: ExportedProgram, module: Exportable, folder: Path) -> Path:
             program, dynamo=True, input_names=names, output_names=[module.output]
         )
         assert translated is not None
-        translated.save(path, external_data=False)
-        model = onnx.load(path)
+        model = translated.model_proto
         _name_sizes(model, module)
-        onnx.save(model, path)
+        content = model.SerializeToString()
+    path.write_bytes(content)
     return path
 
 

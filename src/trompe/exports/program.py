@@ -81,9 +81,10 @@ def write(program: ExportedProgram, folder: Path) -> Path:
     Raises:
         UserError: if it cannot be written as a file.
     """
-    path = folder / FILE
+    path, content = folder / FILE, io.BytesIO()
     with told_as("format=torch_export"), quietly():
-        torch.export.save(program, path)
+        torch.export.save(program, content)
+    path.write_bytes(content.getvalue())  # by torch, a full disk would be no OSError
     return path
 
 

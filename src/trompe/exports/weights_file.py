@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from trompe.exports.exportable import Exportable
 from trompe.exports.program import Run
@@ -26,7 +26,8 @@ def write(module: Exportable, facts: Mapping[str, Any], folder: Path) -> list[Pa
     # Copies, since safetensors refuses weights that share memory.
     weights = {name: tensor.clone().contiguous() for name, tensor in module.state_dict().items()}
     path, told = folder / FILE, folder / FACTS
-    save_file(weights, path, metadata={"format": "pt"})
+    content = save(weights, metadata={"format": "pt"})
+    path.write_bytes(content)  # not by the library, whose error for a full disk is no OSError
     described = {
         **facts,
         "inputs": {entry.name: _described(entry.shape, entry.meaning) for entry in module.inputs},
@@ -36,7 +37,7 @@ def write(module: Exportable, facts: Mapping[str, Any], folder: Path) -> list[Pa
             for name, tensor in weights.items()
         },
         "file": FILE,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(content).hexdigest(),
     }
     told.write_text(json.dumps(described, indent=2) + "\n")
     return [path, told]
