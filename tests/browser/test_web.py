@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.browser.devtools import Page
 from tests.browser.test_compare import BROWSER
-from tests.runs.test_export import GAN, MODELS, exported, module_of
+from tests.runs.exporting import GAN, MODELS, exported, module_of
 from tests.runs.test_stylize import make_run, picture
 from trompe.errors import UserError
 from trompe.exports import web_runtime

@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from trompe.errors import UserError, show
 from trompe.exports import onnx_file, parity, program, usage, weights_file
 from trompe.exports.exportable import Exportable
 from trompe.exports.source import Source
@@ -39,12 +38,7 @@ def write(
         found: by format, of `trompe.exports.parity.measure`.
         license_name: of the model, as the hub knows it.
         folder: for the file.
-
-    Raises:
-        UserError: if the license is not a word.
     """
-    if not isinstance(license_name, str) or not license_name.strip():
-        raise UserError(f"license={show(license_name)} must be a word, such as apache-2.0")
     from_latents = isinstance(module.method, FromLatents)
     model = str(source.config["model"].get("_target_", "")).rpartition(".")[2]
     front = {
@@ -85,7 +79,7 @@ def _what(module: Exportable, model: str) -> str:
     numbers = sum(tensor.numel() for tensor in module.state_dict().values())
     rows = [f"| `{i.name}` | `{_shape(i.shape)}` | {_MEANINGS[i.meaning]} |" for i in module.inputs]
     return (
-        f"{what}: a `{model}` trained with trompe, {numbers:,} numbers, the averaged weights in "
+        f"{what}. The model is trompe's `{model}`: {numbers:,} numbers, the averaged weights in "
         "evaluation mode. All tensors are float32.\n\n| input | shape | |\n|---|---|---|\n"
         + "\n".join(rows)
         + f"\n\nThe output is `{module.output}`, `(batch, channels, height, width)` in [-1, 1]."

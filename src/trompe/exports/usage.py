@@ -60,6 +60,7 @@ def _reader(module: Exportable) -> list[str]:
     size = f".resize(({side}, {side}))" if side else ""
     repeat = f".repeat({batch}, 0)" if batch > 1 else ""
     return [
+        "",
         "def read(name):",
         f'    pixels = np.asarray(Image.open(name).convert("RGB"){size}, dtype="float32")',
         f"    return (pixels.transpose(2, 0, 1)[None] / 127.5 - 1){repeat}",

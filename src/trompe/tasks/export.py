@@ -68,6 +68,8 @@ def check_values(cfg: DictConfig) -> list[str]:
     for key in ("batch", "size"):
         if cfg[key] is not None:
             check_count(key, cfg[key], 1, _MOST)
+    if not isinstance(cfg.license, str) or not cfg.license.strip():
+        raise UserError(f"license={show(cfg.license)} must be a word, such as apache-2.0")
     if {"onnx", "web"} & {*asked}:
         for package in ("onnx", "onnxscript", "onnxruntime"):
             require(package, "export")
