@@ -23,7 +23,7 @@ demo: $(STAMP) ## train a DCGAN on embedded images, at most 6 minutes on 2 CPU c
 test: $(STAMP) ## the tests: offline, CPU, a few minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
-test-cluster: $(STAMP) ## sweeps and runs on a real SLURM and PostgreSQL, where they are installed
+test-cluster: $(STAMP) ## what needs a real SLURM, PostgreSQL or browser, where they are installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster
 
 test-slow: $(STAMP) ## the tests that take minutes

@@ -85,6 +85,8 @@ def test_a_missing_module_is_explained_only_if_an_extra_brings_it() -> None:
 
 def test_the_core_trains_samples_evaluates_and_lists(core: Core) -> None:
     packages = {
+        "onnx",
+        "onnxruntime",
         "optuna",
         "plotly",
         "sqlalchemy",
@@ -107,6 +109,7 @@ def test_the_core_trains_samples_evaluates_and_lists(core: Core) -> None:
     assert "trackio" not in core("train", f"run={run.path}", "kimg=0.096", "logger=[csv]").stdout
     assert (run.path / "metrics.csv").is_file()
     core("sample", f"run={run.path}", "n=2", "interpolation.frames=2")
+    core("export", f"run={run.path}", "format=[safetensors,torch_export]")
     images = "metrics.full.n_images=40", "metrics.full.n_reference=40", "features=random_conv"
     assert "fd_random_conv" in core("evaluate", f"run={run.path}", *images).stdout
     assert run.path.name.rpartition("_")[2] in core("runs").stdout
@@ -118,6 +121,7 @@ def test_the_core_trains_samples_evaluates_and_lists(core: Core) -> None:
     [
         (["sweep", "seed=0,1"], "sweep needs the package optuna: pip install 'trompe[sweep]'"),
         (["compare", "."], "compare needs the package plotly: pip install 'trompe[report]'"),
+        (["export", "run=x"], "export needs the package onnx: pip install 'trompe[export]'"),
         (["dashboard"], "dashboard needs the package trackio: pip install 'trompe[trackio]'"),
         (
             ["train", *RUN, "logger=[csv,local]"],

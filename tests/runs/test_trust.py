@@ -34,6 +34,7 @@ CODE = "from pathlib import Path\nPath({ran!r}).touch()\ndef name(*args, **kwarg
 COMMANDS = {
     "sample": ["n=1"],
     "stylize": ["content=x.png"],
+    "export": ["format=[safetensors]"],
     "evaluate": ["metrics=[random_conv]"],
     "train": ["fresh=true", "logger=[]"],
     "reproduce": [],

@@ -210,6 +210,8 @@ def test_what_is_of_a_wrong_kind_is_one_line(
     ("command", "override", "line"),
     [
         ("sample", "overwrite=yes", "overwrite=yes must be true or false"),
+        ("export", "overwrite=1", "overwrite=1 must be true or false"),
+        ("export", "format=onnx", "format=onnx must be a list, such as format=[a,b]"),
         ("stylize", "matrix=1", "matrix=1 must be true or false"),
         ("stylize", "frames=null", "frames=null must be true or false"),
         ("runs", "columns=fd", "columns=fd must be a list, such as columns=[a,b]"),

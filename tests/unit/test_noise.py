@@ -24,6 +24,15 @@ class Noisy(nn.Module):
         return self.dropout(x + 2 * noise_like(x))
 
 
+def test_the_fixed_numbers_are_a_part_of_an_exported_program() -> None:
+    network = Noisy().eval()
+    rows = {"x": {0: torch.export.Dim.DYNAMIC}}
+    exported = torch.export.export(network, (FEATURES[:2],), dynamic_shapes=rows, strict=False)
+    program = exported.module()
+    for _ in range(2):  # drawn again, they would be others
+        assert torch.equal(program(FEATURES), network(FEATURES))
+
+
 def made(network: nn.Module, share: Share, purpose: str = "fake", images: int = 0) -> Tensor:
     """What the network makes of this process's rows."""
     draws = Draws(0, images, BATCH, share)

@@ -14,7 +14,11 @@ from trompe.command import config_dir
 from trompe.errors import UserError
 from trompe.networks.deviations import load_deviations, measure_deviations
 from trompe.networks.perceptual_network import VGG19, EfficientNetLite0Perceptual, PerceptualNetwork
-from trompe.networks.pretrained import EfficientNetLite0Layers, efficientnet_lite0
+from trompe.networks.pretrained import (
+    EfficientNetLite0Layers,
+    efficientnet_lite0,
+    same_padded,
+)
 
 
 def maps(seed: int, *shape: int) -> Tensor:
@@ -44,6 +48,19 @@ def network() -> EfficientNetLite0Perceptual:
 
 def pictures(seed: int, side: int = 64) -> Tensor:
     return (maps(seed, 2, 3, side, side) * 0.3).clamp(-1, 1)
+
+
+def test_the_padding_is_that_of_timm() -> None:
+    """Of all sizes, since it is written without cases."""
+    theirs = efficientnet_lite0()
+    stages = [block for stage in theirs.blocks for block in stage]
+    convolutions = [theirs.conv_stem, stages[1].conv_dw, stages[3].conv_dw]
+    assert {(c.kernel_size, c.stride) for c in convolutions} == {((3, 3), (2, 2)), ((5, 5), (2, 2))}
+    for convolution in convolutions:
+        ours = same_padded(convolution)
+        for height, width in ((16, 17), (18, 19), (20, 33)):
+            images = maps(0, 1, convolution.in_channels, height, width)
+            assert torch.equal(ours(images), convolution(images))
 
 
 def test_gradient_reaches_the_image_and_not_the_weights(network: PerceptualNetwork) -> None:

@@ -183,6 +183,10 @@ class CycleGAN(Method, Generates, FromPictures):
         """See `FromPictures`."""
         return {"direction": ("a_to_b", "b_to_a")}
 
+    def networks_in_use(self, direction: str = "a_to_b", **options: Any) -> dict[str, nn.Module]:
+        """See `Method`: one direction's generator."""
+        return {direction: (self.a_to_b_ema if direction == "a_to_b" else self.b_to_a_ema).network}
+
     @torch.no_grad()
     def render(
         self,

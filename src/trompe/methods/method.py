@@ -84,6 +84,18 @@ class Method(pl.LightningModule):
         """
         raise NotImplementedError
 
+    def networks_in_use(self, **options: Any) -> dict[str, nn.Module]:
+        """By name, the networks that a trained method makes images with; the others only train.
+
+        The averages, or all networks if there is none. A subclass adds what it uses besides.
+
+        Args:
+            options: of `sample` or `render`.
+        """
+        children = dict(self.named_children())
+        averages = {k: v.network for k, v in children.items() if isinstance(v, Averaged)}
+        return averages or children
+
     @property
     def share(self) -> Share:
         """This process's share of the global batch."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from trompe.data.content_style import StyleBatch
@@ -81,6 +81,14 @@ class StyleTransfer(Method, Generates, RendersStyle):
             made = self.generate(on(self.device, StyleInputs(repeated, styles))).images
             rows += [content[None], to_uint8(made).cpu()]
         return torch.cat(rows), len(styles) + 1
+
+    def networks_in_use(self, **options: Any) -> dict[str, nn.Module]:
+        """See `Method`: also the network that describes styles."""
+        networks = super().networks_in_use(**options)
+        perception: Perception | None = getattr(self, "perception", None)
+        if self.takes_style and perception is not None:
+            networks["perceptual"] = perception.network
+        return networks
 
 
 class StyleTarget(NamedTuple):

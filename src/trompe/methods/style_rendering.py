@@ -45,7 +45,7 @@ class RendersStyle(FromPictures):
 
     @property
     def options(self) -> Options:
-        """`strokes_at`: the shorter side at which strokes are made, where they can be enlarged."""
+        """`strokes_at`: shorter side at which strokes are made and then enlarged; 0: as it is."""
         return {"strokes_at": ()} if self._paints else {}
 
     def parameters_of(self, style: Tensor) -> Tensor:
@@ -95,8 +95,8 @@ class RendersStyle(FromPictures):
         if style is None or not self._paints:
             return None
         network = self.generator_ema.network
-        side = options.get("strokes_at") or STROKES_AT
-        small = [shrunk(frame, side) for frame in frames]
+        side = _side(**options)
+        small = [shrunk(frame, side) if side else frame for frame in frames]
         own = torch.stack([self._describe_content(frame) for frame in small]).mean(0)
         plain = network.predict(own)
         styled = torch.lerp(plain, network.predict(style), strength)
@@ -125,8 +125,8 @@ class RendersStyle(FromPictures):
     ) -> Tensor:
         network = self.generator_ema.network
         if self._paints:
-            side = STROKES_AT if strokes_at is None else strokes_at
-            if side < min(picture.shape[2:]):
+            side = _side(strokes_at)
+            if side and side < min(picture.shape[2:]):
                 enlarged: Tensor = network.render_enlarged(picture, parameters, side, fixed)
                 return enlarged
             made: Tensor = self.generator_ema(picture, parameters, fixed)
@@ -135,3 +135,7 @@ class RendersStyle(FromPictures):
         else:
             made = self.generator_ema(picture, parameters)
         return made.float()
+
+
+def _side(strokes_at: int | None = None, **others: Any) -> int:
+    return STROKES_AT if strokes_at is None else strokes_at

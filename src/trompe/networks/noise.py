@@ -7,6 +7,7 @@ alone.
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from trompe.engine.randomness import current_draws, keyed_generator
 
@@ -37,7 +38,9 @@ def _numbers(features: Tensor, uniform: bool) -> Tensor:
     if draws is None:
         generator = keyed_generator(0, "fixed noise", shape.numel(), features.device)
         make = torch.rand if uniform else torch.randn
-        one = make((1, *shape), generator=generator, device=features.device)
+        # While a program is traced, the numbers become a part of it, and not drawing them.
+        with _disable_current_modes():
+            one = make((1, *shape), generator=generator, device=features.device)
         return one.to(features.dtype).expand(features.shape)
     name = draws.next_layer()
     draw = draws.uniform if uniform else draws.normal

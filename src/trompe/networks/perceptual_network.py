@@ -71,7 +71,8 @@ class PerceptualNetwork(FrozenNetwork):
         shape = tuple(images.shape)
         if not images.is_floating_point() or len(shape) != 4 or shape[1] != 3:
             raise ValueError(f"images must be float (N, 3, H, W), not {images.dtype} {shape}")
-        if min(shape[2:]) < MINIMUM_SIDE:
+        # Not the smaller of both: an exported program would hold for wide pictures only, or high.
+        if shape[2] < MINIMUM_SIDE or shape[3] < MINIMUM_SIDE:
             raise ValueError(f"images must have {MINIMUM_SIDE} x {MINIMUM_SIDE} pixels: {shape}")
         left = set(self.layers if layers is None else layers)
         if not left <= set(self.layers):

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 
 class FrozenNetwork(nn.Module):
@@ -111,6 +112,24 @@ class _Block(nn.Module):
         self.project = nn.Sequential(*(_folded(*pair) for pair in pairs))
 
 
+class _Same(nn.Conv2d):
+    """TensorFlow's padding, which depends on the size, as timm has it.
+
+    In whole numbers without a case, so that a program for all sizes can be exported.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (N, C, ceil(H / stride), ceil(W / stride))."""
+        sides: list[int] = []
+        for size, kernel, stride in zip(
+            features.shape[2:], self.kernel_size, self.stride, strict=True
+        ):
+            total = stride - 1 - (size + stride - 1) % stride + kernel - stride
+            sides = [total // 2, total - total // 2, *sides]
+        made: Tensor = self._conv_forward(pad(features, sides), self.weight, self.bias)
+        return made
+
+
 def _folded(convolution: Any, norm: Any) -> nn.Sequential:
     """The convolution with the fixed batch norm in its weights, then the norm's activation."""
     # In float64, where root and division round the same everywhere: the fingerprint must not
@@ -121,4 +140,20 @@ def _folded(convolution: Any, norm: Any) -> nn.Sequential:
         bias = norm.bias.double() - norm.running_mean.double() * scale
     convolution.weight = nn.Parameter(weight.float())
     convolution.bias = nn.Parameter(bias.float())
+    if type(convolution).__name__ == "Conv2dSame":
+        convolution = same_padded(convolution)
     return nn.Sequential(convolution, norm.act)
+
+
+def same_padded(convolution: Any) -> nn.Module:
+    """Timm's convolution with TensorFlow's padding, as one that can be exported; same weights."""
+    made: nn.Module = nn.utils.skip_init(
+        _Same,
+        convolution.in_channels,
+        convolution.out_channels,
+        convolution.kernel_size,
+        convolution.stride,
+        groups=convolution.groups,
+    )
+    made.weight, made.bias = convolution.weight, convolution.bias
+    return made

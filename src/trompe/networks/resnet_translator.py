@@ -93,7 +93,8 @@ class ResnetTranslator(nn.Module):
             UserError: if they are not.
         """
         height, width = images.shape[2:]
-        if height % self.multiple or width % self.multiple or min(height, width) < 8:
+        # Not the smaller of both: an exported program would hold for wide pictures only, or high.
+        if height % self.multiple or width % self.multiple or height < 8 or width < 8:
             raise UserError(
                 f"an image of {width} x {height} pixels: this network needs sides of at least 8 "
                 f"pixels that are multiples of {self.multiple}"

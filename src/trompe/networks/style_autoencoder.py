@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, relu
 
 from trompe.errors import Count
+from trompe.networks.edges import cut_edges, repeat_edges
 
 
 class StyleAutoencoder(nn.Module):
@@ -51,14 +52,13 @@ class StyleAutoencoder(nn.Module):
 
     def predict(self, style: Tensor) -> Tensor:
         """No parameters (N, 0): there is one style."""
-        return style.new_zeros(len(style), 0)
+        return style.new_zeros(style.shape[0], 0)
 
     def forward(self, content: Tensor, parameters: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [-1, 1] from such contents, with sides of at least 16 pixels."""
         height, width = content.shape[2:]
-        padding = (0, -width % 16, 0, -height % 16)
-        padded = nn.functional.pad(content, padding, mode="replicate")
-        return self.decode(self.encode(padded))[..., :height, :width]
+        made = self.decode(self.encode(repeat_edges(content, 16)))
+        return cut_edges(made, height, width)
 
 
 class DeepJudge(nn.Module):

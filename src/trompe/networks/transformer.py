@@ -92,7 +92,7 @@ class OneStyleTransformer(StyleTransformer):
 
     def predict(self, style: Tensor) -> Tensor:
         """The one style's parameters (N, P), whatever `style` (N, ...) is."""
-        return self.parameters_learned.expand(len(style), -1)
+        return self.parameters_learned.expand(style.shape[0], -1)
 
 
 def initialize(network: nn.Module) -> None:

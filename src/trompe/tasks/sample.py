@@ -63,18 +63,23 @@ def sample(cfg: DictConfig) -> Path:
     return out
 
 
-def check_target(out: Path, overwrite: bool) -> None:
-    """Refuse a folder where anything but earlier samples would be lost.
+def check_target(out: Path, overwrite: bool, made: re.Pattern[str] = _SAMPLES) -> None:
+    """Refuse a folder where anything but what was made earlier would be lost.
+
+    Args:
+        out: the folder.
+        overwrite: whether what was made earlier may be replaced.
+        made: paths in the folder, relative to it, that are such.
 
     Raises:
-        UserError: if it is a file, or holds samples and `overwrite` is false, or other files.
+        UserError: if it is a file, or holds such files and `overwrite` is false, or others.
     """
     if not out.exists():
         return
     if not out.is_dir():
         raise UserError(f"out={out} is not a folder")
     files = [path.relative_to(out) for path in out.rglob("*") if not path.is_dir()]
-    others = [path for path in files if not _SAMPLES.fullmatch(path.as_posix())]
+    others = [path for path in files if not made.fullmatch(path.as_posix())]
     if others:
         raise UserError(f"{out} holds other files too, such as {others[0]}: choose another out=")
     if files and not overwrite:

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from trompe.data.limits import Limits
-from trompe.errors import UserError, check_number, check_positive, show
+from trompe.errors import UserError, check_count, check_number, check_positive, show
 from trompe.images import save_animation, save_picture, to_picture, to_uint8
 from trompe.networks.palette_transformer import shrunk
 from trompe.parts import make
@@ -278,9 +278,10 @@ def check_values(cfg: DictConfig) -> None:
         UserError: naming the key.
     """
     check_positive("style_size", cfg.style_size)
-    for key in ("size", "strokes_at"):
-        if cfg[key] is not None:
-            check_positive(key, cfg[key])
+    if cfg.size is not None:
+        check_positive("size", cfg.size)
+    if cfg.strokes_at is not None:
+        check_count("strokes_at", cfg.strokes_at, 0)
     check_number("strength", cfg.strength)
     if not 0 <= cfg.strength <= 1:
         raise UserError(f"strength={cfg.strength} must be between 0 and 1")
