@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from trompe.errors import UserError
+from trompe.runs.index import find_run
 from trompe.runs.run_folder import RunFolder
 from trompe.tasks.runs import list_runs
 
@@ -86,3 +87,22 @@ def test_listing_needs_no_heavy_package() -> None:
 def test_mistakes(outputs: Path, settings: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         listed(outputs, **settings)
+
+
+def test_the_latest_run_is_found_by_its_start(
+    outputs: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TROMPE_OUTPUT_DIR", str(outputs))
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert find_run("latest").path == outputs / "gan" / "run2"
+    RunFolder(outputs / "gan" / "run1").update_facts(
+        sessions=[{"started": "2026-01-09T00:00:00+00:00"}]
+    )
+    assert find_run("latest").path == outputs / "gan" / "run1"
+    # A folder of that name is a folder.
+    (outputs / "gan" / "run0").rename("latest")
+    assert find_run("latest").path == Path("latest")
+    Path("latest").rename("other")
+    monkeypatch.setenv("TROMPE_OUTPUT_DIR", "nowhere")
+    with pytest.raises(UserError, match="run=latest: there are no runs below nowhere"):
+        find_run("latest")

@@ -11,7 +11,8 @@ from trompe.errors import is_number
 from trompe.methods import embedded
 from trompe.methods.method import Method
 from trompe.methods.trained import find_checkpoint, load_method
-from trompe.runs.run_folder import RunFolder, open_run
+from trompe.runs.index import find_run
+from trompe.runs.run_folder import RunFolder
 
 _CLOCK = ("kimg", "tick")
 
@@ -51,7 +52,7 @@ def source_of(cfg: DictConfig) -> Source:
     """
     if cfg.run == embedded.NAME and not Path(cfg.run).exists():
         return _of_package()
-    return _of_run(open_run(cfg.run), cfg.checkpoint, cfg.trust)
+    return _of_run(find_run(cfg.run), cfg.checkpoint, cfg.trust)
 
 
 def _of_run(run: RunFolder, checkpoint: str, trust: bool) -> Source:

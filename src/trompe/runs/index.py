@@ -7,12 +7,33 @@ from pathlib import Path
 from typing import Any
 
 from trompe.errors import UserError
-from trompe.runs.run_folder import RunFolder
+from trompe.paths import expand
+from trompe.runs.run_folder import RunFolder, open_run
 
 # A folder with one of these is a run's, however damaged it is.
 _MARKS = ("run.json", "overrides.yaml")
 # What is below them in it is no run.
-_PARTS = {"checkpoints", "evaluations", "generated", "samples", "tensorboard", "wandb"}
+_PARTS = {"checkpoints", "evaluations", "exported", "generated", "samples", "tensorboard", "wandb"}
+
+
+LATEST = "latest"
+
+
+def find_run(name: str) -> RunFolder:
+    """The run that a user names: a folder, or `latest` for the one that was started last.
+
+    That is looked for below `TROMPE_OUTPUT_DIR`, or `outputs`.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if name != LATEST or Path(name).exists():
+        return open_run(name)
+    folder = expand(os.environ.get("TROMPE_OUTPUT_DIR", "outputs"), "TROMPE_OUTPUT_DIR")
+    runs = find_runs(folder) if folder.is_dir() else []
+    if not runs:
+        raise UserError(f"run=latest: there are no runs below {folder}")
+    return open_run(runs[-1].path)
 
 
 def find_runs(path: Path) -> list[RunFolder]:

@@ -6,7 +6,7 @@ from trompe.errors import UserError
 from trompe.methods import embedded
 from trompe.methods.capabilities import require
 from trompe.methods.trained import find_checkpoint, load_method
-from trompe.runs.run_folder import open_run
+from trompe.runs.index import find_run
 from trompe.stylizers.feed_forward import FeedForward
 
 
@@ -29,7 +29,7 @@ class Trained(FeedForward):
     ) -> None:
         if run is None:
             raise UserError("run= is missing: name the folder of a style-transfer run")
-        folder = open_run(run)
+        folder = find_run(run)
         loaded, which = find_checkpoint(folder, checkpoint)
         method = load_method(folder, loaded, trust)
         require(method, "stylize", folder.path)

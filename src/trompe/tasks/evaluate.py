@@ -21,7 +21,8 @@ from trompe.metrics.evaluation import evaluate as evaluate_method
 from trompe.metrics.score import Score
 from trompe.parts import make
 from trompe.paths import expand
-from trompe.runs.run_folder import open_run, utc_now, write_json
+from trompe.runs.index import find_run
+from trompe.runs.run_folder import utc_now, write_json
 from trompe.tasks.image_sets import open_images, preparation
 from trompe.trust import open_config
 
@@ -52,7 +53,7 @@ def evaluate(cfg: DictConfig) -> Path:
 
 
 def _evaluate_run(cfg: DictConfig) -> Path:
-    run = open_run(cfg.run)
+    run = find_run(cfg.run)
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
     out = card_file(cfg.out) if cfg.out else None
     config = open_config(run, cfg.trust, "data", "model")

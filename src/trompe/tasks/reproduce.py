@@ -26,9 +26,9 @@ from trompe.runs.differences import (
     differing_tensor,
     first_difference,
 )
-from trompe.runs.index import find_runs
+from trompe.runs.index import find_run, find_runs
 from trompe.runs.provenance import checkout, describe_code, describe_packages
-from trompe.runs.run_folder import RunFolder, open_run, write_json
+from trompe.runs.run_folder import RunFolder, write_json
 from trompe.search_path import command as trompe_command
 from trompe.streams import visible
 from trompe.sweeps.launchers import Local
@@ -52,7 +52,7 @@ def reproduce(cfg: DictConfig) -> Path:
     if cfg.code not in ("current", "recorded"):
         raise UserError(f"code={cfg.code} is neither current nor recorded")
     check_number("tolerance", cfg.tolerance, 0)
-    run = open_run(cfg.run)
+    run = find_run(cfg.run)
     records = run.read_metrics()[: cfg.ticks]
     if not records:
         raise UserError(f"{run.path} has no recorded tick: there is nothing to compare with")

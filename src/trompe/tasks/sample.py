@@ -17,7 +17,7 @@ from trompe.images import make_grid, save_animation, save_grid, save_picture, to
 from trompe.methods.capabilities import FromLatents, Latents, on, require
 from trompe.methods.trained import find_checkpoint, load_method
 from trompe.paths import expand
-from trompe.runs.run_folder import open_run
+from trompe.runs.index import find_run
 
 # The files that `sample` writes into its folder.
 _SAMPLES = re.compile(r"images/\d{4,}\.png|grid\.png|interpolation\.(png|gif)")
@@ -33,7 +33,7 @@ def sample(cfg: DictConfig) -> Path:
         UserError: if the run or checkpoint is missing, the seeds cannot be read, or the folder
             already exists and `overwrite` is false.
     """
-    run = open_run(cfg.run)
+    run = find_run(cfg.run)
     check_count("n", cfg.n, 0)
     check_count("batch_size", cfg.batch_size)
     check_count("interpolation.keyframes", cfg.interpolation.keyframes, 0)

@@ -13,6 +13,7 @@ from trompe.engine.clock import Clock
 from trompe.errors import UserError, show
 from trompe.masking import has_mask
 from trompe.paths import expand
+from trompe.runs.index import find_run
 from trompe.runs.resume import (
     apply_change,
     check_secrets,
@@ -21,7 +22,7 @@ from trompe.runs.resume import (
     is_free,
     is_unsaved,
 )
-from trompe.runs.run_folder import RunFolder, new_run_path, open_run
+from trompe.runs.run_folder import RunFolder, new_run_path
 from trompe.runs.shape import TRAINED
 from trompe.training.config import SESSION_KEYS, check_config, check_groups, resolve, resolve_config
 from trompe.trust import check_composed, check_overrides, texts_of
@@ -70,7 +71,7 @@ def open_session(cfg: DictConfig) -> Session:
     if not isinstance(cfg.fresh, bool):
         raise UserError(f"fresh={show(cfg.fresh)} must be true or false")
     if cfg.run is not None:
-        return _reopen(open_run(cfg.run), overrides, cfg)
+        return _reopen(find_run(cfg.run), overrides, cfg)
     if cfg.fresh:
         raise UserError("fresh=true repeats the run that run= names: give its folder")
     if cfg.resume not in ("never", "auto"):
