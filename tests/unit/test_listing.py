@@ -101,7 +101,7 @@ def test_the_latest_run_is_found_by_its_start(
     assert find_run("latest").path == outputs / "gan" / "run1"
     # A folder of that name is a folder.
     (outputs / "gan" / "run0").rename("latest")
-    assert find_run("latest").path == Path("latest")
+    assert find_run("latest").path == Path("latest").absolute()
     Path("latest").rename("other")
     monkeypatch.setenv("TROMPE_OUTPUT_DIR", "nowhere")
     with pytest.raises(UserError, match="run=latest: there are no runs below nowhere"):
