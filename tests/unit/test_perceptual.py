@@ -43,9 +43,10 @@ def relative_gram_reference(x: Array, y: Array) -> float:
 
 def moments_reference(x: Array, y: Array) -> float:
     (m, c), (n, d) = ((a.mean((1, 2)), np.cov(a.reshape(len(a), -1), bias=True)) for a in (x, y))
-    covariances = ((c - d) ** 2).sum() / (((c**2).sum() + (d**2).sum()) / 2)
-    power = ((x**2).mean((1, 2)).sum() + (y**2).mean((1, 2)).sum()) / 2
-    return float(covariances + ((m - n) ** 2).sum() / power)
+    return sum(
+        float(((a - b) ** 2).sum() / (((a**2).sum() + (b**2).sum()) / 2))
+        for a, b in ((m, n), (c, d))
+    )
 
 
 def statistics_reference(x: Array, y: Array) -> float:

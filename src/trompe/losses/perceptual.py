@@ -90,25 +90,25 @@ def relative_gram_loss(features: Tensor, style: Tensor) -> Tensor:
 
 
 def moments_distance(moments: Moments, target: Moments) -> Tensor:
-    """||C - C'||^2 / e(||C||^2, ||C'||^2) + ||m - m'||^2 / e(M, M'), e the mean of both, Frobenius.
+    """||C - C'||^2 / e(||C||^2, ||C'||^2) + the same of the means; e the mean of both, Frobenius.
 
-    C and m are the covariance and the means, M = ||m||^2 + tr C is the mean square of the features.
-    Ours. A Gram matrix is C + m m^T, and where ReLUs make the means large, they are nearly all of
-    it: then its loss hardly sees how channels vary together, which is what a stroke is. Each term
-    is at most 2, or a flat style would outweigh all others (Cheng et al. 2021,
-    https://arxiv.org/abs/2104.10064, sec. 4). No gradient goes through what it is divided by.
+    Ours, for covariances C and means m of the channels. A Gram matrix is C + m m^T, and where
+    ReLUs make the means large, they are nearly all of it: then its loss hardly sees how channels
+    vary together, which is what a stroke is. Each term is at most 2, or a flat style would outweigh
+    all others (Cheng et al. 2021, https://arxiv.org/abs/2104.10064, sec. 4). No gradient goes
+    through what it is divided by.
 
     Raises:
         ValueError: if the shapes do not agree.
     """
-    apart = _difference(moments.covariance, target.covariance).square().sum((1, 2))
-    shifted = _difference(moments.mean, target.mean).square().sum(1)
-    with torch.no_grad():
-        tiny = torch.finfo(torch.float32).tiny
-        first, second = (_sizes(m) for m in (moments, target))
-        energy, power = torch.clamp((first + second) / 2, min=tiny)
-    loss: Tensor = (apart / energy + shifted / power).mean()
-    return loss
+    terms = []
+    for own, wanted in zip(moments, target, strict=True):
+        apart = _difference(own, wanted).flatten(1).square().sum(1)
+        with torch.no_grad():
+            sizes = [x.flatten(1).square().sum(1) for x in (own, wanted)]
+            scale = (sizes[0] + sizes[1]) / 2
+        terms.append(apart / scale.clamp_min(torch.finfo(torch.float32).tiny))
+    return torch.stack(terms).sum(0).mean()
 
 
 def channel_moments(gram: Tensor, mean: Tensor) -> Moments:
@@ -250,13 +250,6 @@ def total_variation(images: Tensor) -> Tensor:
     if min(pixels.shape[2:]) < 2:
         raise ValueError(f"total variation needs 2 x 2 pixels or more, not {tuple(pixels.shape)}")
     return pixels.diff(dim=2).abs().mean() + pixels.diff(dim=3).abs().mean()
-
-
-def _sizes(moments: Moments) -> Tensor:
-    """||C||^2 and M of `moments_distance`, (2, N)."""
-    mean, covariance = moments
-    trace = covariance.diagonal(dim1=1, dim2=2).sum(1)
-    return torch.stack([covariance.square().sum((1, 2)), mean.square().sum(1) + trace])
 
 
 def _maps(features: Tensor) -> Tensor:
