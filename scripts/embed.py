@@ -44,7 +44,7 @@ def main() -> None:
         "run": facts["name"],
         "kimg": checkpoint["clock"]["images"] / 1000,
         "commit": facts["code"]["commit"],
-        "init": facts.get("init"),
+        "init": {k: v for k, v in (facts.get("init") or {}).items() if k != "weights"},
         "overrides": run.read_overrides(),
         "experiment": {key: config.get(key) for key in keys},
         "model": config["model"],
