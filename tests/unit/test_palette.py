@@ -139,3 +139,16 @@ def test_strokes_of_a_small_picture_are_painted_on_a_large_one(network: PaletteT
     blurred = interpolate(plain, large.shape[2:], mode="bicubic")
     sharp = large.diff(dim=3).abs() > large.diff(dim=3).abs().quantile(0.95)
     assert made.diff(dim=3).abs()[sharp].mean() > blurred.diff(dim=3).abs()[sharp].mean()
+
+
+def test_a_flat_content_has_grain_and_always_the_same(network: PaletteTransformer) -> None:
+    flat = torch.full((1, 3, 40, 300), 0.2)
+    parameters = network.predict(described(picture(2)))
+    made = network(flat, parameters)
+    assert made[..., 8:-8, 8:-8].std(dim=(2, 3)).min() > 1e-3
+    assert torch.equal(network(flat, parameters), made)
+    # It repeats, and does not depend on the size.
+    grain = network.grained(flat)
+    assert torch.equal(grain[..., 256:], grain[..., :44])
+    assert torch.equal(network.grained(flat[..., :20, :30]), grain[..., :20, :30])
+    assert "grain" not in network.state_dict()

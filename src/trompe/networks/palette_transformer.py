@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pixel_shuffle
 
+from trompe.engine.randomness import keyed_generator
 from trompe.errors import Count
 from trompe.networks.palette import PALETTE_DIM, color_map, palette_of, recolor
 from trompe.networks.tiling import Moments, moments_of
@@ -26,6 +27,7 @@ _REACH = 0.95
 # Every style starts near plain normalization. The activations leak, or a few steps could shift the
 # features of the last layers below zero for all styles, where no gradient would reach them.
 _GAIN, _SLOPE = 0.3, 0.2
+_GRAIN, _GRAIN_STD = 256, 0.04  # ours: pixels after which it repeats; 5 gray levels of 255
 _ROWS = 256  # of a large picture that are painted at once
 
 
@@ -64,6 +66,8 @@ class PaletteTransformer(nn.Module):
         layers = [module for module in self.modules() if isinstance(module, Layer)]
         self.sizes = [2 * layer.channels for layer in layers]
         self.predictor = style_predictor(style_dim, bottleneck, sum(self.sizes))
+        noise = torch.randn(_GRAIN, _GRAIN, generator=keyed_generator(0, "grain"))
+        self.register_buffer("grain", _GRAIN_STD * noise, persistent=False)
         initialize(self)
         with torch.no_grad():
             # Near the recolored content, and the four pixels of a position are the same.
@@ -113,7 +117,7 @@ class PaletteTransformer(nn.Module):
                 found.append(moments_of(features))
             return layer.normalize(features, next(pairs), next(moments))
 
-        features = torch.cat([content, recolored.to(content.dtype)], 1)
+        features = torch.cat([content + self.grained(content), recolored.to(content.dtype)], 1)
         for layer in self.down:
             features = leaky_relu(pass_through(layer, features), _SLOPE)
         for block in self.blocks:
@@ -122,6 +126,16 @@ class PaletteTransformer(nn.Module):
         features = interpolate(features, scale_factor=2.0, mode="nearest")
         features = leaky_relu(pass_through(self.up, features), _SLOPE)
         return pixel_shuffle(self.last(features), 2).float()
+
+    def grained(self, images: Tensor) -> Tensor:
+        """The grain (1, 1, H, W) of images (N, 3, H, W): always the same, so that nothing flickers.
+
+        Where a content is flat, all positions look alike to a convolution: it could put no strokes
+        there.
+        """
+        rows, columns = (torch.arange(n, device=images.device) % _GRAIN for n in images.shape[2:])
+        grain: Tensor = self.get_buffer("grain")[:, columns][rows][None, None]
+        return grain.to(images.dtype)
 
     @torch.no_grad()
     def measure(self, content: Tensor, parameters: Tensor) -> Statistics:
