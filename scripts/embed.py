@@ -36,8 +36,8 @@ def main() -> None:
     stored = save(weights)
     assert len(stored) <= LARGEST, f"{len(stored)} bytes are too many to ship"
     config, facts = run.read_config(), run.read_facts()
-    config["data"].pop("cache_dir", None)  # where things lie on one machine
-    keys = ("name", "seed", "batch_size", "data", "init")
+    config["data"].pop("cache_dir", None)
+    keys = ("name", "seed", "batch_size", "data")
     told = {
         "sha256": hashlib.sha256(stored).hexdigest(),
         "parameters": sum(torch.Tensor(v).numel() for v in weights.values()),
@@ -45,7 +45,8 @@ def main() -> None:
         "kimg": checkpoint["clock"]["images"] / 1000,
         "commit": facts["code"]["commit"],
         "init": {k: v for k, v in (facts.get("init") or {}).items() if k != "weights"},
-        "overrides": run.read_overrides(),
+        # Not where things lie on one machine.
+        "overrides": [o for o in run.read_overrides() if not o.startswith("init=")],
         "experiment": {key: config.get(key) for key in keys},
         "model": config["model"],
     }

@@ -138,10 +138,11 @@ def test_strokes_have_the_size_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_less_strength_is_less_style_and_none_is_the_content(held: bool) -> None:
+def test_less_strength_is_less_style_and_none_is_the_content(held: bool, tmp_path: Path) -> None:
     stylizer = Embedded(tile=None, memory_gib=None)
-    small = torch.rand(2, 3, 12, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    content, style = interpolate(small, (90, 122), mode="bilinear").split(1)
+    Image.fromarray(skimage.data.coffee()).resize((190, 122)).save(tmp_path / "content.png")
+    Image.fromarray(PaintedSource(1, 96, 0).read(0)).save(tmp_path / "style.png")
+    content, style = (read("", tmp_path / f"{name}.png", None) for name in ("content", "style"))
     code = stylizer.describe(style)
     made = []
     for strength in (0, 0.02, 0.5, 1):
@@ -153,4 +154,4 @@ def test_less_strength_is_less_style_and_none_is_the_content(held: bool) -> None
     assert distances == sorted(distances, reverse=True) and distances[0] > 0.1
     # Half of it is a style of its own, not a mean of pixels.
     faded = torch.lerp(content, made[3], 0.5)
-    assert (made[2] - faded).abs().mean() > 0.005
+    assert (made[2] - faded).abs().mean() > 0.01
