@@ -1,7 +1,7 @@
 """Make a run's averaged generator the stylizer that comes with the package.
 
 `python scripts/embed.py RUN` writes the weights in half precision, their hash, the config of the
-model and the run's last metrics to `src/trompe/methods/embedded/`. The model card there is written
+model and what it was trained on to `src/trompe/methods/embedded/`. The model card there is written
 by hand.
 """
 

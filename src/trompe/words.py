@@ -11,7 +11,7 @@ import yaml
 # Keys whose value is a name or a path: 2024 and 1e5 are text there, not numbers.
 _NAMES = re.compile(
     r"paths\.\w+|data\.(path|root|content|style|a|b)|(.+\.)?(weights|cache_dir)|run|resume|out"
-    r"|generated|reference|content|style|folders|runs|name|title|project|study"
+    r"|generated|reference|init|web_runtime|content|style|folders|runs|name|title|project|study"
 )
 _KEY = re.compile(r"[\w$/@.:-]+")
 _CALL = re.compile(r"([A-Za-z_]\w*)\s*\(")

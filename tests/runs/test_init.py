@@ -39,7 +39,7 @@ def test_weights_that_do_not_fit_or_are_not_there_are_one_line(trompe: Trompe) -
         ([f"init={run.path}", "model.generator.width=24"], "does not fit the model of its config"),
         ([f"init={trompe.folder / 'nothing'}"], "there is no run folder at"),
         (["init=embedded"], "init=embedded does not fit the model of its config"),
-        (["init=[1]"], r"init=[1] must be embedded or a run folder"),
+        (["init=[1]"], "init=['1'] must be embedded or a run folder"),
     ):
         assert told in trompe.fails(*GAN, "name=b", *overrides)
     assert [other.path for other in trompe.runs()] == [run.path]

@@ -99,6 +99,9 @@ def test_patches_tell_colors_and_textures_and_not_places(
     # The colors of each pixel are those of the style, but strokes there are none.
     shuffled = styles.flatten(2)[:, :, torch.randperm(96 * 96)].view_as(styles)
     assert (measure(shuffled, photos, styles) > moved).all()
+    # Where the coarsest patches do not fit, the finer ones count.
+    small = styles[..., :16, :16]
+    assert (measure(small, small, small.flip(1)) > 0).all()
     # The distance of each does not depend on its neighbors.
     torch.testing.assert_close(measure(photos[2:3], photos[2:3], styles[2:3]), others[2:3])
 

@@ -118,6 +118,8 @@ def test_measured_statistics_stand_for_those_of_the_picture(network: PaletteTran
     for one, two in zip(both.moments, own.moments, strict=True):
         assert torch.allclose(one.variance, two.variance, rtol=1e-3, atol=1e-4)
     mixed = pooled([own, other])
+    second = picture(4, 64).clamp(-1, 1)
+    assert torch.allclose(mixed.palette, palette_of(torch.cat([content, second], 3)), atol=1e-5)
     assert torch.allclose(mixed.moments[0].mean, (own.moments[0].mean + other.moments[0].mean) / 2)
     spread = (own.moments[0].mean - other.moments[0].mean).square() / 4
     between = (own.moments[0].variance + other.moments[0].variance) / 2 + spread

@@ -6,7 +6,7 @@ from torch import Tensor
 # Numbers that describe a palette: the mean of a picture's colors, and the upper triangle of their
 # covariance.
 PALETTE_DIM = 9
-_ROWS, _COLUMNS = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
+ROWS, COLUMNS = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
 _FULL = (0, 1, 2, 1, 3, 4, 2, 4, 5)  # where each number of the matrix stands in its triangle
 # Added to variances, in [-1, 1] squared: 4 gray levels of 255. Fewer would be blown up.
 _NOISE = 1e-3
@@ -20,7 +20,7 @@ def palette_of(images: Tensor) -> Tensor:
     mean = colors.mean(2, keepdim=True)
     with torch.autocast(images.device.type, enabled=False):
         covariance = (colors - mean) @ (colors - mean).mT / colors.shape[2]
-    return torch.cat([mean[..., 0], covariance[:, _ROWS, _COLUMNS]], 1)
+    return torch.cat([mean[..., 0], covariance[:, ROWS, COLUMNS]], 1)
 
 
 def color_map(own: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate, leaky_relu, pixel_shuffle
 
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import Count
-from trompe.networks.palette import PALETTE_DIM, color_map, palette_of, recolor
+from trompe.networks.palette import COLUMNS, PALETTE_DIM, ROWS, color_map, palette_of, recolor
 from trompe.networks.tiling import Moments, moments_of
 from trompe.networks.transformer import Layer, Residual, initialize, style_predictor
 
@@ -189,10 +189,18 @@ def shrunk(content: Tensor, side: int) -> Tensor:
 
 def pooled(measured: Sequence[Statistics]) -> Statistics:
     """The statistics of several contents as if they were one picture."""
-    palette = torch.stack([one.palette for one in measured]).mean(0)
+    palettes = torch.stack([one.palette for one in measured])
+    means = palettes[..., :3]
+    between = (means[..., ROWS] - means.mean(0)[..., ROWS]) * (
+        means[..., COLUMNS] - means.mean(0)[..., COLUMNS]
+    )
+    within = palettes[..., 3:].mean(0) + between.mean(0)
+    palette = torch.cat([means.mean(0), within], 1)
     moments = []
     for layers in zip(*(one.moments for one in measured), strict=True):
         means = torch.stack([layer.mean for layer in layers])
         squares = torch.stack([layer.variance + layer.mean.square() for layer in layers])
-        moments.append(Moments(means.mean(0), squares.mean(0) - means.mean(0).square()))
+        moments.append(
+            Moments(means.mean(0), (squares.mean(0) - means.mean(0).square()).clamp_min(0))
+        )
     return Statistics(palette, moments)

@@ -28,6 +28,7 @@ class FeedForward:
     Args:
         method: makes pictures from pictures.
         name: shown to the user.
+        fingerprint: of the weights.
         tile: side in pixels of the tiles in which a large picture is made; None: whole if the
             memory suffices, else in the largest tiles that fit.
         memory_gib: memory that a picture may take; None: half of what is free.
@@ -41,6 +42,7 @@ class FeedForward:
         self,
         method: Any,
         name: str,
+        fingerprint: str,
         tile: int | None,
         memory_gib: float | None,
         options: Mapping[str, Any] | None = None,
@@ -52,6 +54,7 @@ class FeedForward:
                 check_positive(key, value)
         self.method = method
         self.name = name
+        self.fingerprint = fingerprint
         self.device: torch.device = method.device  # type: ignore[attr-defined]
         self.takes_style = method.takes_style
         self.tile = tile

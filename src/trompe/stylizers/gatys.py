@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from trompe.engine.randomness import keyed_seed
-from trompe.errors import check_count
+from trompe.errors import UserError, check_count
 from trompe.losses.perceptual import ChannelStatistics, total_variation
 from trompe.methods.style import Perception, StyleTarget
 from trompe.networks.perceptual_network import PerceptualNetwork
@@ -30,7 +30,7 @@ class Gatys:
         seed: of the few pixels by which pictures are shifted before they are compared.
 
     Raises:
-        UserError: if there are no steps.
+        UserError: if there are no steps, or no loss has a weight.
     """
 
     takes_style = True
@@ -44,6 +44,8 @@ class Gatys:
         seed: int,
     ) -> None:
         check_count("stylizer.steps", steps)
+        if not any(weights.values()):
+            raise UserError("stylizer.weights: at least one must not be 0")
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.perception = Perception(perceptual.to(self.device))
         self.weights = dict(weights)
@@ -51,6 +53,9 @@ class Gatys:
         self.steps = steps
         self.seed = seed
         self.name = f"optimization, {steps} steps"
+        settings = self.weights, steps, seed, getattr(optimizer, "keywords", {}), perceptual.layers
+        kind = getattr(optimizer, "func", optimizer).__name__
+        self.fingerprint = f"{kind} {perceptual.name} {settings}"
 
     def describe(self, style: Tensor) -> Tensor:
         """Gram matrix, means and deviations of layer after layer, in one row."""

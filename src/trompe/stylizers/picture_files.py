@@ -16,7 +16,7 @@ from trompe.data.files import Directory, read_file
 from trompe.data.formats import hint, is_picture, passed_over
 from trompe.data.limits import LIMITS, Limits, Unreadable, explained
 from trompe.data.source import tell
-from trompe.errors import UserError
+from trompe.errors import UserError, show
 from trompe.images import to_signed
 from trompe.networks.perceptual_network import MINIMUM_SIDE
 from trompe.paths import expand
@@ -50,6 +50,8 @@ def find_pictures(
     Raises:
         UserError: if one of them matches nothing, cannot be read or is too small.
     """
+    if spec is None or not len(spec):
+        raise UserError(f"{key}={show(spec)} names no pictures")
     paths: list[Path] = []
     for one in [spec] if isinstance(spec, str) else spec:
         path = expand(one, key)

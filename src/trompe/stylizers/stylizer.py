@@ -12,11 +12,13 @@ class Stylizer(Protocol):
 
     Attributes:
         name: shown to the user.
+        fingerprint: changes whenever it would make other pictures.
         device: where pictures should be.
         takes_style: whether it takes any style; otherwise it knows only one.
     """
 
     name: str
+    fingerprint: str
     device: torch.device
     takes_style: bool
 

@@ -1,4 +1,4 @@
-"""How a picture was made, told within its file: what `resume=true` recognizes it by."""
+"""How a picture was made, told within its file: what `only_missing=true` recognizes it by."""
 
 import hashlib
 import json
@@ -36,19 +36,22 @@ def is_made(path: Path, settings: dict[str, Any]) -> bool:
     """
     if not path.exists():
         return False
+    whole = path.suffix != ".gif" or path.read_bytes()[-1:] == b";"  # which ends the file
     try:
         with Image.open(path) as picture:
             told = json.loads(picture.info.get("comment" if path.suffix == ".gif" else _KEY, "{}"))
-            picture.load()
-    except (OSError, ValueError, SyntaxError):
+            for frame in range(getattr(picture, "n_frames", 1)):
+                picture.seek(frame)
+                picture.load()
+    except (OSError, ValueError, SyntaxError, RecursionError, IndexError, EOFError):
         told = {}
-    if not isinstance(told, dict) or not told:
+    if not isinstance(told, dict) or not told or not whole:
         raise UserError(f"{path} is there and does not say how it was made: choose another out=")
     now = json.loads(json.dumps(settings))
     for name, value in now.items():
         if told.get(name) != value:
             raise UserError(
                 f"{path} was made with {name}={told.get(name)}, not {value}: choose another out=, "
-                "or overwrite=true without resume"
+                "or overwrite=true without only_missing"
             )
     return True

@@ -33,7 +33,9 @@ class Trained(FeedForward):
         loaded, which = find_checkpoint(folder, checkpoint)
         method = load_method(folder, loaded, trust)
         require(method, "stylize", folder.path)
-        super().__init__(method, f"{folder.path.name} ({which})", **common)
+        run_id, images = folder.read_facts().get("id"), loaded["clock"]["images"]
+        name = f"{folder.path.name} ({which})"
+        super().__init__(method, name, f"{run_id} after {images} images", **common)
 
 
 class Embedded(FeedForward):
@@ -47,7 +49,8 @@ class Embedded(FeedForward):
     """
 
     def __init__(self, **common: Any) -> None:
-        super().__init__(embedded.load_embedded(), "the embedded stylizer", **common)
+        method, sha256 = embedded.load_embedded(), embedded.read_facts()["sha256"]
+        super().__init__(method, "the embedded stylizer", sha256[:12], **common)
 
 
 def choose(run: str | None, checkpoint: str, trust: bool, **common: Any) -> FeedForward:

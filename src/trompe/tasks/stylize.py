@@ -21,6 +21,7 @@ from trompe.paths import expand
 from trompe.stylizers.colors import CHOICES, with_colors, with_palette
 from trompe.stylizers.flicker import Flicker
 from trompe.stylizers.matrix import cell, write_matrix
+from trompe.stylizers.mixing import check_weights, mix
 from trompe.stylizers.picture_files import Picture, find_pictures, name_targets, read, read_frames
 from trompe.stylizers.stylizer import Stylizer
 from trompe.stylizers.told import as_options, digest, is_made
@@ -59,8 +60,8 @@ def stylize(cfg: DictConfig) -> list[Path]:
     and `matrix.png`; `.gif` instead for contents that move.
 
     Raises:
-        UserError: if a run, picture or value is wrong, or files exist and `overwrite` and `resume`
-            are false.
+        UserError: if a run, picture or value is wrong, or files exist and `overwrite` and
+            `only_missing` are false.
         KeyboardInterrupt: on Ctrl-C, after saying how to go on.
     """
     check_values(cfg)
@@ -73,23 +74,27 @@ def stylize(cfg: DictConfig) -> list[Path]:
         )
     limits = Limits(cfg.max_pixels, "max_pixels")
     contents = find_pictures("content", cfg.content, cfg.size, limits)
-    given = () if cfg.style is None else cfg.style
-    styles = find_pictures("style", given, cfg.style_size, limits)
+    styles = [] if cfg.style is None else find_pictures("style", cfg.style, cfg.style_size, limits)
     out = expand(cfg.out, "out")
     targets = name_targets(out, contents, styles, cfg.style_weights is not None)
     matrix = out / "matrix.png"
     wanted = [*(path for row in targets for path in row), *([matrix] if cfg.matrix else [])]
+    if cfg.matrix and matrix in wanted[:-1]:
+        raise UserError(f"matrix=true and a picture would both be written to {matrix}: rename it")
     there = [path for path in wanted if path.exists()]
-    if there and not (cfg.overwrite or cfg.resume):
+    if there and not (cfg.overwrite or cfg.only_missing):
         raise UserError(
-            f"{there[0]} already exists: set overwrite=true or another out=, or resume=true to "
-            "make the pictures that are missing"
+            f"{there[0]} already exists: set overwrite=true or another out=, or only_missing=true"
         )
     job = Job(
         cfg,
         stylizer,
         [read("style", s.path, cfg.style_size, s.limits).to(stylizer.device) for s in styles],
-        {"stylizer": stylizer.name, **{k: plain(cfg[k]) for k in _SETTINGS}},
+        {
+            "stylizer": f"{stylizer.name}, {stylizer.fingerprint}",
+            "frames": [digest(content.path) for content in contents] if cfg.frames else None,
+            **{k: plain(cfg[k]) for k in _SETTINGS},
+        },
         tqdm(unit="picture", disable=None, leave=False),
     )
     check_weights(cfg.style_weights, len(styles))
@@ -118,7 +123,7 @@ def make_all(
         target
         for row, settings in zip(targets, rows, strict=True)
         for target, told in zip(row, settings, strict=True)
-        if job.cfg.resume and is_made(target, told)
+        if job.cfg.only_missing and is_made(target, told)
     }
     frames = sum(
         c.frames * sum(t not in kept for t in row) for c, row in zip(contents, targets, strict=True)
@@ -137,9 +142,12 @@ def make_all(
                 film = films[column] if films else Film.of(job, content, column)
                 cells[-1].append(cell(film.write(job, content, target, settings)))
     except KeyboardInterrupt:
-        done = job.progress.n
         job.progress.close()
-        print(f"interrupted after {done} of {frames} pictures; go on with resume=true")
+        count = sum(map(len, targets))
+        print(
+            f"interrupted: {sum(map(len, cells))} of {count} are there; the others are made with "
+            "only_missing=true"
+        )
         raise
     job.progress.close()
     for film in films:
@@ -243,32 +251,6 @@ def _frames(job: Job, contents: Sequence[Picture]) -> Iterator[Tensor]:
 
 def _some(frames: Iterator[Tensor], count: int) -> Iterator[Tensor]:
     return itertools.islice(frames, 0, None, -(-count // _HELD_FRAMES))
-
-
-def mix(codes: Tensor, weights: Sequence[float]) -> Tensor:
-    """One style (1, S) from several (N, S).
-
-    Raises:
-        UserError: see `check_weights`.
-    """
-    check_weights(weights, len(codes))
-    shares = torch.tensor([float(w) for w in weights], device=codes.device)
-    return (shares / shares.sum())[None] @ codes
-
-
-def check_weights(weights: Sequence[float] | None, count: int) -> None:
-    """Refuse weights of styles that are not one for each, or not above 0 together.
-
-    Raises:
-        UserError: with the weights.
-    """
-    if weights is None:
-        return
-    if len(weights) != count or min(weights) < 0 or not sum(weights) > 0:
-        raise UserError(
-            f"style_weights={list(weights)} must be {count} numbers, one for each style, not "
-            "below 0 and not all 0"
-        )
 
 
 def check_values(cfg: DictConfig) -> None:

@@ -11,8 +11,8 @@ from trompe.errors import UserError, show
 from trompe.methods import embedded
 from trompe.methods.method import Method
 from trompe.methods.trained import find_checkpoint
-from trompe.runs.index import find_run
 from trompe.runs.older import upgrade_checkpoint
+from trompe.runs.run_folder import open_run
 
 
 def begin_with(method: Method, init: Any) -> dict[str, Any] | None:
@@ -38,7 +38,7 @@ def begin_with(method: Method, init: Any) -> dict[str, Any] | None:
     if init == embedded.NAME:
         _load_generator(method, embedded.read_weights())
         return {"weights": init, "sha256": embedded.read_facts()["sha256"]}
-    run = find_run(init)
+    run = open_run(init)
     checkpoint, _ = find_checkpoint(run, "last")
     weights = upgrade_checkpoint(checkpoint)["state_dict"]
     own = method.state_dict()

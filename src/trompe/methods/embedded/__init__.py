@@ -1,7 +1,8 @@
 """The stylizer that comes with the package: weights, what they were trained with, and their card.
 
 `stylizer.safetensors` has the averaged generator in half precision, `stylizer.json` the config of
-its model and the file's hash, `README.md` is the model card. `scripts/embed.py` writes all three.
+its model and the file's hash: `scripts/embed.py` writes both. `README.md`, the model card, is
+written by hand.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from safetensors import SafetensorError
 from safetensors.torch import load
@@ -32,8 +34,9 @@ def read_facts(folder: Path = FOLDER) -> dict[str, Any]:
     """
     try:
         facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        facts["model"]["_target_"], facts["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        facts["model"]["_target_"], facts["kimg"] + 0, facts["experiment"]["data"]
+        facts["sha256"].isalnum()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder / FACTS, str(error)) from error
     return facts
 
@@ -66,8 +69,11 @@ def load_embedded(folder: Path = FOLDER) -> Method:
     """
     weights, facts = read_weights(folder), read_facts(folder)
     clock = Clock(1, 1, 1)
-    method: Any = instantiate(facts["model"], clock=clock, seed=0, _convert_="all")
-    method.generator_ema.network.load_state_dict(weights)
+    try:
+        method: Any = instantiate(facts["model"], clock=clock, seed=0, _convert_="all")
+        method.generator_ema.network.load_state_dict(weights)
+    except (InstantiationException, RuntimeError) as error:
+        raise _damaged(folder / FACTS, str(error).splitlines()[0]) from error
     on_gpu: Method = method.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     return on_gpu
 
