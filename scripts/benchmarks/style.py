@@ -27,7 +27,7 @@ from trompe.data.content_style import StyleBatch
 from trompe.engine.clock import Clock
 from trompe.networks.perceptual_network import PerceptualNetwork
 from trompe.networks.transformer import StyleTransformer
-from trompe.stylizers.trained import autocast_picture
+from trompe.stylizers.feed_forward import autocast_picture
 
 SIDE, BATCH, STEPS = 256, 4, 4  # Johnson et al. 2016, sec. 4.1
 PICTURE = 512
