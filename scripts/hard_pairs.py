@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from trompe.data.painter import PaintedSource
-from trompe.images import make_grid, save_picture, to_picture, to_signed, to_uint8
+from trompe.images import from_picture, make_grid, save_picture, to_picture, to_signed, to_uint8
 from trompe.stylizers.picture_files import find_pictures, read
 from trompe.stylizers.trained import choose
 
@@ -40,7 +40,7 @@ def contents() -> dict[str, Image.Image]:
 def tensor(picture: Image.Image, size: int) -> Tensor:
     """The middle square (1, 3, size, size) in [-1, 1]."""
     square = ImageOps.fit(picture.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
-    return to_signed(torch.from_numpy(np.array(square)).permute(2, 0, 1)[None])
+    return to_signed(from_picture(square)[None])
 
 
 def main() -> None:

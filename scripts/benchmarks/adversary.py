@@ -27,9 +27,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.style_peers import square
+from benchmarks.style_peers import LAYERS
 from trompe.data.painter import PaintedSource
-from trompe.images import make_grid, save_picture, to_picture, to_signed, to_uint8
+from trompe.images import make_grid, middle_square, save_picture, to_picture, to_signed, to_uint8
 from trompe.losses.perceptual import channel_statistics
 from trompe.metrics.pairs import ContentStructure, PatchDistance, StyleError
 from trompe.networks.perceptual_network import EfficientNetLite0Perceptual, RandomConvPerceptual
@@ -39,7 +39,6 @@ from trompe.stylizers.trained import Trained
 
 SIZE = 256
 CROPS = 12  # of each style, for the classifier
-LAYERS = ("b1", "b3e", "b5e", "b7e", "b9e")
 UNSEEN = 1_000_000  # the painter's seed: no set for training has it
 Found = dict[str, float]
 
@@ -52,7 +51,7 @@ def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
     parser.add_argument("--blind", type=Path)
     arguments = parser.parse_args(words)
     contents = [
-        square(read("", f.path, SIZE)) for f in find_pictures("c", arguments.contents, SIZE)
+        middle_square(read("", f.path, SIZE)) for f in find_pictures("c", arguments.contents, SIZE)
     ]
     styles = [read("", f.path, SIZE) for f in find_pictures("s", arguments.styles, SIZE)]
     painted = PaintedSource(len(styles), 2 * SIZE, UNSEEN)
@@ -112,7 +111,7 @@ class Judge:
         half = CROPS // 2
         self.means = torch.stack([torch.cat(c[:half]).mean(0) for c in crops])
         within = torch.cat([torch.cat(c[:half]) - self.means[i] for i, c in enumerate(crops)])
-        self.scale = within.square().mean(0).sqrt() + 1e-3
+        self.scale = within.middle_square().mean(0).sqrt() + 1e-3
         hits = [self.classify(x) == i for i, c in enumerate(crops) for x in c[half:]]
         self.own = statistics.mean(hits)
 
@@ -125,7 +124,7 @@ class Judge:
 
     def classify(self, described: Tensor) -> int:
         """The nearest style."""
-        return int(((described - self.means) / self.scale).square().sum(1).argmin())
+        return int(((described - self.means) / self.scale).middle_square().sum(1).argmin())
 
     @torch.no_grad()
     def measure(
@@ -137,7 +136,7 @@ class Judge:
             content, style = contents[number // len(styles)], styles[number % len(styles)]
             hit = self.classify(self.describe(picture)) == number % len(styles)
             values.setdefault("deception", []).append(float(hit))
-            shown = square(left(style))
+            shown = middle_square(left(style))
             for name in ("style", "patches", "content"):
                 error = getattr(self, name)(picture, content, shown)
                 values.setdefault(name, []).append(float(error))
@@ -171,7 +170,7 @@ def write_blind(made: dict[float, list[Tensor]], styles: Sequence[Tensor], folde
     rows, key = [], []
     for number in rng.sample(range(count), min(24, count)):
         order = rng.sample(weights, 2)
-        style = square(left(styles[number % len(styles)]))
+        style = middle_square(left(styles[number % len(styles)]))
         style = torch.nn.functional.interpolate(style, (SIZE, SIZE), mode="bicubic")
         rows += [style.clamp(-1, 1), *(made[weight][number] for weight in order)]
         key.append({"A": order[0], "B": order[1]})

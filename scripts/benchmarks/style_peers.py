@@ -32,7 +32,7 @@ from torch import Tensor
 
 from benchmarks.vgg import PACKAGES, VGG16
 from trompe.command import config_dir
-from trompe.images import make_grid, save_picture, to_picture, to_uint8
+from trompe.images import make_grid, middle_square, save_picture, to_picture, to_uint8
 from trompe.metrics.pairs import ContentStructure, PairMeasure, PatchDistance, StyleError
 from trompe.networks.palette import color_map, palette_of, recolor
 from trompe.networks.perceptual_network import EfficientNetLite0Perceptual, RandomConvPerceptual
@@ -40,6 +40,7 @@ from trompe.parts import make
 from trompe.stylizers.picture_files import find_pictures, read
 
 Stylize = Callable[[Tensor, Tensor], Tensor]
+LAYERS = ("b1", "b3e", "b5e", "b7e", "b9e")  # of efflite0, not trained on: conf/metrics/style_pairs
 STEPS = 500  # of Gatys: more changes little
 
 
@@ -94,19 +95,11 @@ def compare(arguments: argparse.Namespace, size: int) -> bool:
 def read_pairs(arguments: argparse.Namespace, size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Every content with every style, middle squares (1, 3, size, size)."""
     files = [find_pictures(key, getattr(arguments, key), size) for key in ("contents", "styles")]
-    contents, styles = ([square(read("", f.path, size)) for f in group] for group in files)
+    contents, styles = ([middle_square(read("", f.path, size)) for f in group] for group in files)
     pairs = [(content, style) for content in contents for style in styles]
     count = min(arguments.pairs or len(pairs), len(pairs))
     for number in range(count):
         yield pairs[number * len(pairs) // count]
-
-
-def square(picture: Tensor) -> Tensor:
-    """The middle square."""
-    height, width = picture.shape[2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return picture[..., top : top + side, left : left + side]
 
 
 def make_contestants(arguments: argparse.Namespace) -> dict[str, Stylize]:
@@ -149,7 +142,7 @@ class VGGContent(PairMeasure):
 
 def make_measures() -> dict[str, PairMeasure]:
     """By the names in the table: content first, then style."""
-    style = EfficientNetLite0Perceptual(("b1", "b3e", "b5e", "b7e", "b9e"), ())
+    style = EfficientNetLite0Perceptual(LAYERS, ())
     measures: dict[str, PairMeasure] = {"content, random": ContentStructure(RandomConvPerceptual())}
     if all(find_spec(package) for package in PACKAGES):
         vgg = VGG16(tuple(f"relu{block}_1" for block in range(1, 6)), ("relu4_2",))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -37,6 +38,19 @@ def to_picture(image: Tensor) -> Image.Image:
     """One uint8 image (C, H, W) with 1 or 3 channels as a Pillow image."""
     array = image.permute(1, 2, 0).contiguous().numpy()
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+
+
+def from_picture(picture: Image.Image) -> Tensor:
+    """A Pillow image in RGB as uint8 (3, H, W)."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def middle_square(images: Tensor) -> Tensor:
+    """The largest square in the middle of images (N, C, H, W)."""
+    height, width = images.shape[2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[..., top : top + side, left : left + side]
 
 
 def make_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:

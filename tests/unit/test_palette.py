@@ -5,7 +5,8 @@ import torch
 from torch.nn.functional import interpolate
 
 from trompe.networks.palette import PALETTE_DIM, color_map, palette_of, recolor
-from trompe.networks.palette_transformer import PaletteTransformer, pooled, shrunk
+from trompe.networks.palette_transformer import PaletteTransformer
+from trompe.networks.strokes import pooled, shrunk
 
 
 def picture(seed: int, side: int = 32) -> torch.Tensor:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -17,6 +16,7 @@ from trompe.data.limits import Unreadable, cannot_be_decoded, explained
 from trompe.data.picture_folder import FolderSource
 from trompe.data.source import Source
 from trompe.errors import UserError
+from trompe.images import from_picture
 
 # Raised whenever the same pictures give other pixels.
 _VERSION = 1
@@ -94,7 +94,7 @@ class OneByOne:
             raise UserError(
                 cannot_be_decoded(location, len(self._source), [name], [str(error)])
             ) from error
-        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+        return from_picture(picture)
 
 
 class WholeBatch(NamedTuple):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trompe.engine.ema import Averaged
 from trompe.methods.capabilities import FromPictures, Options
-from trompe.networks.palette_transformer import PaletteTransformer, Statistics, pooled, shrunk
+from trompe.networks.strokes import Paints, Statistics, pooled, shrunk
 from trompe.networks.tiling import Tiled
 
 # A content is described as a style is: at about that size, in pixels of the shorter side.
@@ -50,10 +50,6 @@ class RendersStyle(FromPictures):
 
     def parameters_of(self, style: Tensor) -> Tensor:
         """The generator's style parameters (N, P) for style images (N, 3, H, W) in [-1, 1]."""
-        raise NotImplementedError
-
-    def describe(self, style: Tensor) -> Tensor:
-        """See `FromPictures`."""
         raise NotImplementedError
 
     @torch.no_grad()
@@ -110,7 +106,7 @@ class RendersStyle(FromPictures):
 
     @property
     def _paints(self) -> bool:
-        return isinstance(self.generator_ema.network, PaletteTransformer)
+        return isinstance(self.generator_ema.network, Paints)
 
     def _describe_content(self, picture: Tensor) -> Tensor:
         return self.describe(shrunk(picture, _DESCRIBED_AT))

@@ -44,4 +44,9 @@ def load_method(run: RunFolder, checkpoint: dict[str, Any], trust: bool) -> Meth
     check_fits(f"the checkpoint of {run.path}", weights, method.state_dict())
     method.load_state_dict(weights)
     clock.load_state_dict(checkpoint["clock"])
+    return ready(method)
+
+
+def ready(method: Method) -> Method:
+    """The method in evaluation mode, on the GPU if there is one."""
     return method.eval().to("cuda" if torch.cuda.is_available() else "cpu")

@@ -8,9 +8,8 @@ first has stride 2, and the last makes four pixels of each position (Shi et al. 
 https://arxiv.org/abs/1609.05158, eq. 4).
 """
 
-from collections.abc import Sequence
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,8 @@ from torch.nn.functional import interpolate, leaky_relu, pixel_shuffle
 
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import Count
-from trompe.networks.palette import COLUMNS, PALETTE_DIM, ROWS, color_map, palette_of, recolor
+from trompe.networks.palette import PALETTE_DIM, color_map, palette_of, recolor
+from trompe.networks.strokes import Paints, Statistics, shrunk
 from trompe.networks.tiling import Moments, moments_of
 from trompe.networks.transformer import Layer, Residual, initialize, style_predictor
 
@@ -31,14 +31,7 @@ _GRAIN, _GRAIN_STD = 256, 0.04  # ours: pixels after which it repeats; 5 gray le
 _ROWS = 256  # of a large picture that are painted at once
 
 
-class Statistics(NamedTuple):
-    """What the network measures of a content: its palette, and the moments of each layer."""
-
-    palette: Tensor
-    moments: list[Moments]
-
-
-class PaletteTransformer(nn.Module):
+class PaletteTransformer(nn.Module, Paints):
     """Content images and a style's parameters to stylized images.
 
     Args:
@@ -139,7 +132,7 @@ class PaletteTransformer(nn.Module):
 
     @torch.no_grad()
     def measure(self, content: Tensor, parameters: Tensor) -> Statistics:
-        """The statistics of one content (1, 3, H, W), as `forward` would take them."""
+        """See `Paints`."""
         own, found = palette_of(content), list[Moments]()
         recolored = recolor(content, *color_map(own, parameters[:, :PALETTE_DIM]))
         self.strokes(content, recolored, parameters, found=found)
@@ -149,16 +142,7 @@ class PaletteTransformer(nn.Module):
     def render_enlarged(
         self, content: Tensor, parameters: Tensor, side: int, fixed: Statistics | None = None
     ) -> Tensor:
-        """One image of any size, with strokes made where its shorter side has `side` pixels.
-
-        The strokes are enlarged, and painted on the recolored content at full size.
-
-        Args:
-            content: (1, 3, H, W) in [-1, 1].
-            parameters: (1, 9 + P), of `predict`.
-            side: pixels.
-            fixed: see `forward`; measured on contents of that size.
-        """
+        """See `Paints`: painted on the recolored content at full size."""
         small = shrunk(content, side)
         own = palette_of(small) if fixed is None else fixed.palette
         colors = color_map(own, parameters[:, :PALETTE_DIM])
@@ -173,34 +157,3 @@ class PaletteTransformer(nn.Module):
 def painted(recolored: Tensor, strokes: Tensor) -> Tensor:
     """Images with strokes on them, in [-1, 1]: both (N, 3, H, W)."""
     return torch.tanh(recolored.clamp(-_REACH, _REACH).atanh() + strokes)
-
-
-def shrunk(content: Tensor, side: int) -> Tensor:
-    """Images (N, 3, H, W) with at most `side` pixels on the shorter side.
-
-    Where they are made smaller, both sides become multiples of 4.
-    """
-    scale = side / min(content.shape[2:])
-    if scale >= 1:
-        return content
-    sides = [max(8, round(scale * n / 4) * 4) for n in content.shape[2:]]
-    return interpolate(content, sides, mode="bilinear", antialias=True)
-
-
-def pooled(measured: Sequence[Statistics]) -> Statistics:
-    """The statistics of several contents as if they were one picture."""
-    palettes = torch.stack([one.palette for one in measured])
-    means = palettes[..., :3]
-    between = (means[..., ROWS] - means.mean(0)[..., ROWS]) * (
-        means[..., COLUMNS] - means.mean(0)[..., COLUMNS]
-    )
-    within = palettes[..., 3:].mean(0) + between.mean(0)
-    palette = torch.cat([means.mean(0), within], 1)
-    moments = []
-    for layers in zip(*(one.moments for one in measured), strict=True):
-        means = torch.stack([layer.mean for layer in layers])
-        squares = torch.stack([layer.variance + layer.mean.square() for layer in layers])
-        moments.append(
-            Moments(means.mean(0), (squares.mean(0) - means.mean(0).square()).clamp_min(0))
-        )
-    return Statistics(palette, moments)

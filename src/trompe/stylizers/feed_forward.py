@@ -6,11 +6,11 @@ from typing import Any
 import psutil
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from trompe.engine.hardware import cpu_has_bf16
 from trompe.errors import UserError, check_positive
 from trompe.methods.capabilities import FromPictures, check_options
+from trompe.networks.edges import repeat_edges
 
 _GIB = 2**30
 _SMALLEST_TILE = 64  # with a smaller one most of the work would go into its halo
@@ -70,7 +70,7 @@ class FeedForward:
     ) -> Tensor:
         """See `Stylizer`: whole or in tiles; in bfloat16 where the hardware has it."""
         height, width = content.shape[2:]
-        padded = self._padded(content)
+        padded = repeat_edges(content, self.method.multiple)
         tile = self.choose_tile(*padded.shape[2:])
         with autocast_picture(self.device):
             try:
@@ -87,14 +87,8 @@ class FeedForward:
     def hold(self, frames: Iterable[Tensor], style: Tensor | None, strength: float) -> Any:
         """See `Stylizer`."""
         with autocast_picture(self.device):
-            padded = map(self._padded, frames)
+            padded = (repeat_edges(frame, self.method.multiple) for frame in frames)
             return self.method.hold(padded, style, strength, **self.options)
-
-    def _padded(self, content: Tensor) -> Tensor:
-        """The edge is repeated up to a whole number of the generator's coarsest pixels."""
-        multiple = self.method.multiple
-        below, right = (-side % multiple for side in content.shape[2:])
-        return pad(content, (0, right, 0, below), mode="replicate") if below or right else content
 
     def choose_tile(self, height: int, width: int) -> int | None:
         """The side of the tiles for a picture; None if it can be made whole.

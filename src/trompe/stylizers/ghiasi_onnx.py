@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from trompe.extras import require
+from trompe.images import middle_square
 
 _STYLE, _CONTENT = 256, 384  # pixels of the squares that the two networks take
 
@@ -50,11 +51,7 @@ class GhiasiONNX:
 
     def describe(self, style: Tensor) -> Tensor:
         """The style's vector (1, 100), of the middle square of its picture."""
-        height, width = style.shape[2:]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        square = style[..., top : top + side, left : left + side]
-        vector = _run(self._predict, _resized(square, _STYLE, _STYLE))
+        vector = _run(self._predict, _resized(middle_square(style), _STYLE, _STYLE))
         return torch.from_numpy(vector.reshape(1, -1))
 
     def hold(self, frames: Iterable[Tensor], style: Tensor | None, strength: float) -> None:

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from trompe.images import save_grid, to_picture, to_uint8
+from trompe.images import from_picture, save_grid, to_picture, to_uint8
 from trompe.stylizers.picture_files import Picture, read
 
 _CELL = 160  # pixels of a picture in the matrix
@@ -17,7 +16,7 @@ _CELL = 160  # pixels of a picture in the matrix
 def cell(picture: Image.Image) -> Tensor:
     """The middle square of a picture, uint8 (3, 160, 160)."""
     square = ImageOps.fit(picture.convert("RGB"), (_CELL, _CELL), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1)
+    return from_picture(square)
 
 
 def write_matrix(

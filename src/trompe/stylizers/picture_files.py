@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -17,7 +15,7 @@ from trompe.data.formats import hint, is_picture, passed_over
 from trompe.data.limits import LIMITS, Limits, Unreadable, explained
 from trompe.data.source import tell
 from trompe.errors import UserError, show
-from trompe.images import to_signed
+from trompe.images import from_picture, to_signed
 from trompe.networks.perceptual_network import MINIMUM_SIDE
 from trompe.paths import expand
 
@@ -135,4 +133,4 @@ def _to_tensor(key: str, path: Path, picture: Image.Image, size: float | None) -
             f"{key}={path} has {picture.width} x {picture.height} pixels: at least {MINIMUM_SIDE} "
             "on each side are needed; a larger size= enlarges it"
         )
-    return to_signed(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None])
+    return to_signed(from_picture(picture)[None])

@@ -13,9 +13,12 @@ from trompe.errors import UserError
 _KEY = "trompe"
 
 
-def digest(path: Path) -> str:
-    """The name of a file and the beginning of its SHA-256: not where it lies."""
-    return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+def digest(*paths: Path) -> str:
+    """The first file's name and the beginning of the SHA-256 of all: not where they lie."""
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(path.read_bytes())
+    return f"{paths[0].name} {found.hexdigest()[:12]}"
 
 
 def as_options(settings: dict[str, Any], suffix: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from trompe.data.limits import Limits
 from trompe.errors import UserError, check_count, check_number, check_positive, show
 from trompe.images import save_animation, save_picture, to_picture, to_uint8
-from trompe.networks.palette_transformer import shrunk
+from trompe.networks.strokes import shrunk
 from trompe.parts import make
 from trompe.paths import expand
 from trompe.stylizers.colors import CHOICES, with_colors, with_palette
@@ -92,7 +92,7 @@ def stylize(cfg: DictConfig) -> list[Path]:
         [read("style", s.path, cfg.style_size, s.limits).to(stylizer.device) for s in styles],
         {
             "stylizer": f"{stylizer.name}, {stylizer.fingerprint}",
-            "frames": [digest(content.path) for content in contents] if cfg.frames else None,
+            "frames": digest(*(content.path for content in contents)) if cfg.frames else None,
             **{k: plain(cfg[k]) for k in _SETTINGS},
         },
         tqdm(unit="picture", disable=None, leave=False),
@@ -115,10 +115,8 @@ def make_all(
 ) -> tuple[int, list[list[Tensor]]]:
     """Make what is not there yet; how many were there, and a small picture of each."""
     columns: list[Any] = [styles] if job.cfg.style_weights is not None else styles or [None]
-    rows = [
-        [{**job.settings, "content": digest(c.path), "style": style} for style in columns]
-        for c in contents
-    ]
+    given = [{**job.settings, "content": digest(content.path)} for content in contents]
+    rows = [[{**settings, "style": style} for style in columns] for settings in given]
     kept = {
         target
         for row, settings in zip(targets, rows, strict=True)
@@ -129,9 +127,11 @@ def make_all(
         c.frames * sum(t not in kept for t in row) for c, row in zip(contents, targets, strict=True)
     )
     job.progress.reset(total=frames)
-    films = films_of(job, contents) if job.cfg.frames else []
+    films: list[Film] = []
     cells: list[list[Tensor]] = []
     try:
+        if job.cfg.frames and frames:
+            films = films_of(job, contents)
         for content, row, told in zip(contents, targets, rows, strict=True):
             cells.append([])
             for column, (target, settings) in enumerate(zip(row, told, strict=True)):

@@ -10,7 +10,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from safetensors import SafetensorError
@@ -20,6 +19,7 @@ from torch import Tensor
 from trompe.engine.clock import Clock
 from trompe.errors import UserError
 from trompe.methods.method import Method
+from trompe.methods.trained import ready
 
 FOLDER = Path(__file__).parent
 WEIGHTS, FACTS = "stylizer.safetensors", "stylizer.json"
@@ -74,8 +74,7 @@ def load_embedded(folder: Path = FOLDER) -> Method:
         method.generator_ema.network.load_state_dict(weights)
     except (InstantiationException, RuntimeError) as error:
         raise _damaged(folder / FACTS, str(error).splitlines()[0]) from error
-    on_gpu: Method = method.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    return on_gpu
+    return ready(method)
 
 
 def _damaged(path: Path, reason: str) -> UserError:

@@ -1,0 +1,74 @@
+"""What a style generator can do that paints strokes: enlarge them, and keep frames together."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from trompe.networks.palette import COLUMNS, ROWS
+from trompe.networks.tiling import Moments
+
+
+class Statistics(NamedTuple):
+    """What the network measures of a content: its palette, and the moments of each layer."""
+
+    palette: Tensor
+    moments: list[Moments]
+
+
+class Paints(ABC):
+    """A style generator whose strokes can be made small, and by the statistics of other contents.
+
+    Its `forward` takes contents, a style's parameters, and `Statistics` or None.
+    """
+
+    @abstractmethod
+    def measure(self, content: Tensor, parameters: Tensor) -> Statistics:
+        """The statistics of one content (1, 3, H, W), as `forward` would take them."""
+
+    @abstractmethod
+    def render_enlarged(
+        self, content: Tensor, parameters: Tensor, side: int, fixed: Statistics | None = None
+    ) -> Tensor:
+        """One image of any size, with strokes made where its shorter side has `side` pixels.
+
+        Args:
+            content: (1, 3, H, W) in [-1, 1].
+            parameters: (1, P), of the style.
+            side: pixels.
+            fixed: as `forward` takes them; measured on contents of that size.
+        """
+
+
+def shrunk(content: Tensor, side: int) -> Tensor:
+    """Images (N, 3, H, W) with at most `side` pixels on the shorter side.
+
+    Where they are made smaller, both sides become multiples of 4.
+    """
+    scale = side / min(content.shape[2:])
+    if scale >= 1:
+        return content
+    sides = [max(8, round(scale * n / 4) * 4) for n in content.shape[2:]]
+    return interpolate(content, sides, mode="bilinear", antialias=True)
+
+
+def pooled(measured: Sequence[Statistics]) -> Statistics:
+    """The statistics of several contents as if they were one picture."""
+    palettes = torch.stack([one.palette for one in measured])
+    means = palettes[..., :3]
+    between = (means[..., ROWS] - means.mean(0)[..., ROWS]) * (
+        means[..., COLUMNS] - means.mean(0)[..., COLUMNS]
+    )
+    within = palettes[..., 3:].mean(0) + between.mean(0)
+    palette = torch.cat([means.mean(0), within], 1)
+    moments = []
+    for layers in zip(*(one.moments for one in measured), strict=True):
+        means = torch.stack([layer.mean for layer in layers])
+        squares = torch.stack([layer.variance + layer.mean.square() for layer in layers])
+        moments.append(
+            Moments(means.mean(0), (squares.mean(0) - means.mean(0).square()).clamp_min(0))
+        )
+    return Statistics(palette, moments)
