@@ -6,11 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 import trompe as package
 from tests.conftest import FAMILIES, TINY, Trompe
+from trompe.command import config_dir
 from trompe.runs.differences import differing_tensor, first_difference
 from trompe.runs.run_folder import RunFolder
+from trompe.tasks import reproduce as reproduction
 from trompe.tasks.reproduce import comparable
 
 SOURCE = Path(package.__file__).resolve().parents[2]
@@ -149,3 +152,16 @@ def test_the_first_tensor_that_differs_is_named() -> None:
     assert differing_tensor(old, old) is None
     new = {"a": {"w": torch.zeros(2)}, "b": [1, torch.tensor([1.0, 1.5])]}
     assert differing_tensor(old, new) == ("b.1", 0.5)
+
+
+def test_a_record_that_was_compared_counts_though_the_stopped_run_took_it_back(
+    trompe: Trompe, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = run.read_metrics()
+    again = RunFolder(trompe.folder / "again")
+    monkeypatch.setattr(reproduction, "follow", lambda *given: (again, records[:2], None))
+    monkeypatch.setenv("TROMPE_OUTPUT_DIR", str(trompe.outputs))
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        target = reproduction.reproduce(compose("reproduce", [f"run={run.path}", "ticks=2"]))
+    told = json.loads(target.read_text())
+    assert told["ticks"] == 2 and told["verdict"].startswith("bitwise equal")

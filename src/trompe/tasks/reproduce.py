@@ -66,8 +66,9 @@ def reproduce(cfg: DictConfig) -> Path:
         print(f"  {line}")
     with source_of(run, cfg.code) as command:
         trust = ["trust=true"] if cfg.trust is True else []
-        again, found = follow(run, records, [*command, *trust], output, float(cfg.tolerance))
-    new_records = again.read_metrics() if again else []
+        again, new_records, found = follow(
+            run, records, [*command, *trust], output, float(cfg.tolerance)
+        )
     weights = None
     if found is None and len(new_records) >= len(records) and again and cfg.tolerance == 0:
         weights = compare_weights(run, again)
@@ -213,8 +214,12 @@ def follow(
     command: list[str],
     output: Path,
     tolerance: float,
-) -> tuple[RunFolder | None, Difference | None]:
+) -> tuple[RunFolder | None, list[dict[str, Any]], Difference | None]:
     """Train until the same number of ticks are recorded, or until one differs.
+
+    Returns:
+        the new run, the records that were compared, and the difference. They are not to be read
+        again: a run that is stopped while it writes a record takes it back.
 
     Raises:
         UserError: with its last line, if the training fails.
@@ -245,7 +250,7 @@ def follow(
             shown = len(active.records)
             # A whole run ends by itself, with its last checkpoint.
             if found is not None or code == 0 or (shown >= len(records) and not is_whole):
-                return active.run, found
+                return active.run, active.records, found
             if code is not None:
                 raise UserError(f"the reproduction of {run.path} failed: {active.error()}")
             time.sleep(0.2)
