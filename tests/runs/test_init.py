@@ -58,3 +58,21 @@ def test_a_run_can_begin_with_the_embedded_stylizer(trompe: Trompe) -> None:
         for network in ("generator", "generator_ema.network"):
             torch.testing.assert_close(weights[f"{network}.{name}"], wanted)
     assert run.read_facts()["init"]["sha256"] == embedded.read_facts()["sha256"]
+
+
+def test_weights_that_have_changed_are_noticed(trompe: Trompe) -> None:
+    trompe(*GAN, "name=a")
+    (first,) = trompe.runs()
+    trompe(*GAN, "name=b", f"init={first.path}")
+    second = trompe.runs()[1]
+    trompe(*GAN, "name=c", "seed=3")
+    third = trompe.runs()[2]
+    shutil.copy(third.last_checkpoint, first.last_checkpoint)
+    told = "the weights of init: their hash was"
+    assert told in trompe("reproduce", f"run={second.path}", "ticks=1", "tolerance=100").stdout
+    # As it stands when it is killed before its first checkpoint.
+    for path in (second.last_checkpoint, second.best_checkpoint, second.metrics_file):
+        path.unlink(missing_ok=True)
+    second.update_facts(status="interrupted", kimg=0.0)
+    message = trompe.fails("train", f"run={second.path}")
+    assert f"{second.path} cannot go on: {told}" in message

@@ -156,6 +156,16 @@ class RunFolder:
                 f"was {recorded[:12]} and is now {fingerprint[:12]}"
             )
 
+    def check_initial(self, initial: Mapping[str, Any] | None) -> None:
+        """Refuse other weights than those the run began with.
+
+        Raises:
+            UserError: if their hash is not the recorded one.
+        """
+        line = changed_initial(self.read_facts(), initial)
+        if line is not None:
+            raise UserError(f"{self.path} cannot go on: {line}")
+
     def read_facts(self) -> dict[str, Any]:
         """What run.json holds.
 
@@ -269,3 +279,11 @@ def write_yaml(path: Path, value: Any) -> None:
     masked = mask(value)
     with whole_file(path, private=has_mask(masked)) as file:
         file.write(dump_yaml(masked))
+
+
+def changed_initial(facts: Mapping[str, Any], initial: Mapping[str, Any] | None) -> str | None:
+    """What to say if the weights that `init` names are not those that a run's facts have."""
+    before, now = ((x or {}).get("sha256") for x in (facts.get("init"), initial))
+    if before is None or before == now:  # older runs did not record it
+        return None
+    return f"the weights of init: their hash was {before[:12]} and is now {str(now)[:12]}"

@@ -28,11 +28,12 @@ from trompe.runs.differences import (
 )
 from trompe.runs.index import find_run, find_runs
 from trompe.runs.provenance import checkout, describe_code, describe_packages
-from trompe.runs.run_folder import RunFolder, write_json
+from trompe.runs.run_folder import RunFolder, changed_initial, write_json
 from trompe.search_path import command as trompe_command
 from trompe.streams import visible
 from trompe.sweeps.launchers import Local
 from trompe.sweeps.trial import Active
+from trompe.training.beginning_weights import read_initial
 from trompe.trust import PARTS, open_config
 from trompe.words import quoted
 
@@ -109,7 +110,7 @@ def differences_around(run: RunFolder, config: dict[str, Any], code: str) -> lis
         code: current or recorded.
 
     Raises:
-        UserError: if the data cannot be read.
+        UserError: if the data, or the weights that the run began with, cannot be read.
     """
     facts = run.read_facts()
     lines = differing_facts(facts.get("packages", {}), describe_packages(), "environment")
@@ -126,6 +127,9 @@ def differences_around(run: RunFolder, config: dict[str, Any], code: str) -> lis
     before = facts.get("data_fingerprint")
     if before != data.fingerprint:
         lines.append(f"data: their content hash was {before} and is now {data.fingerprint}")
+    if config.get("init") is not None:
+        _, initial = read_initial(config["init"])
+        lines += filter(None, [changed_initial(facts, initial)])
     return lines
 
 

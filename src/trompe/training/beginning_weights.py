@@ -1,8 +1,10 @@
 """Weights that a new run begins with, instead of random ones."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from trompe.engine.checkpoint import check_fits
@@ -33,24 +35,47 @@ def begin_with(method: Method, init: Any) -> dict[str, Any] | None:
     """
     if init is None:
         return None
-    if not isinstance(init, str):
-        raise UserError(f"init={show(init)} must be embedded or a run folder")
+    weights, facts = read_initial(init)
     if init == embedded.NAME:
-        _load_generator(method, embedded.read_weights())
-        return {"weights": init, "sha256": embedded.read_facts()["sha256"]}
-    run = open_run(init)
-    checkpoint, _ = find_checkpoint(run, "last")
-    weights = upgrade_checkpoint(checkpoint)["state_dict"]
+        _load_generator(method, weights)
+        return facts
     own = method.state_dict()
     # How many images the averages have followed is the clock's, which begins at 0.
     weights = {k: own.get(k, v) if k.endswith("._extra_state") else v for k, v in weights.items()}
     check_fits(f"init={init}", weights, own)
     method.load_state_dict(weights)
-    return {
+    return facts
+
+
+def read_initial(init: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The weights that `init` names, and what to record of them.
+
+    Raises:
+        UserError: if there are none.
+    """
+    if not isinstance(init, str):
+        raise UserError(f"init={show(init)} must be embedded or a run folder")
+    if init == embedded.NAME:
+        return embedded.read_weights(), {"weights": init, "sha256": embedded.read_facts()["sha256"]}
+    run = open_run(init)
+    checkpoint, _ = find_checkpoint(run, "last")
+    weights = upgrade_checkpoint(checkpoint)["state_dict"]
+    facts = {
         "weights": str(run.path.absolute()),
         "id": run.read_facts().get("id"),
         "kimg": checkpoint["clock"]["images"] / 1000,
+        "sha256": _digest(weights),
     }
+    return weights, facts
+
+
+def _digest(weights: Mapping[str, Any]) -> str:
+    found = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        if isinstance(tensor, Tensor):
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def _load_generator(method: Any, weights: Mapping[str, Tensor]) -> None:

@@ -95,6 +95,8 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
             identity |= {"name": run.path.name, "trackers": {}}
         earlier = run.fact("sessions")
         run.check_data(data_fingerprint)
+        if session.checkpoint is None:
+            run.check_initial(session.initial)
         kimg = 0.0 if session.checkpoint is None else checkpoint_kimg(session.checkpoint)
         run.write_config(session.config, session.overrides)
         run.rewind(kimg)
