@@ -7,6 +7,7 @@ import pytest
 import skimage
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 from PIL import Image
 from torch.nn.functional import interpolate
 from torch.utils.flop_counter import FlopCounterMode
@@ -155,3 +156,27 @@ def test_less_strength_is_less_style_and_none_is_the_content(held: bool, tmp_pat
     # Half of it is a style of its own, not a mean of pixels.
     faded = torch.lerp(content, made[3], 0.5)
     assert (made[2] - faded).abs().mean() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["stylizer=embedded", "run=x"], "run=x means nothing to the stylizer Embedded"),
+        (["stylizer=gatys", "run=x"], "run=x means nothing to the stylizer Gatys"),
+        (["stylizer=gatys", "tile=64"], "tile=64 means nothing to the stylizer Gatys"),
+        (["checkpoint=best"], "checkpoint=best is one of a run"),
+        (["direction=a_to_b"], "has no such option; it has strokes_at"),
+        (["tile=64"], "tile=64: the model of the embedded stylizer does not work in tiles"),
+        (["memory_gib=1"], "memory_gib=1: the model of the embedded stylizer does not work"),
+    ],
+)
+def test_what_a_stylizer_does_not_take_is_refused(
+    tmp_path: Path, given: list[str], told: str
+) -> None:
+    files = [f"{key}={picture(tmp_path / f'{key}.png')}" for key in ("content", "style")]
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        cfg = compose("stylize", [*files, f"out={tmp_path / 'out'}", *given])
+        with pytest.raises((UserError, InstantiationException)) as refused:
+            stylize(cfg)
+    assert told in str(refused.value)
+    assert not (tmp_path / "out").exists()

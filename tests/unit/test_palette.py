@@ -155,3 +155,10 @@ def test_a_flat_content_has_grain_and_always_the_same(network: PaletteTransforme
     assert torch.equal(grain[..., 256:], grain[..., :44])
     assert torch.equal(network.grained(flat[..., :20, :30]), grain[..., :20, :30])
     assert "grain" not in network.state_dict()
+
+
+def test_a_panorama_is_shrunk_by_its_pixels() -> None:
+    made = shrunk(torch.zeros(1, 3, 200, 4000), 100)
+    assert made.shape[2] * made.shape[3] == pytest.approx(2 * 100**2, rel=0.05)
+    assert made.shape[3] / made.shape[2] == pytest.approx(20, rel=0.05)
+    assert shrunk(torch.zeros(1, 3, 400, 600), 100).shape[2:] == (100, 152)

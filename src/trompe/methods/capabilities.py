@@ -210,10 +210,9 @@ def check_options(given: Mapping[str, Any], method: Any, where: object) -> dict[
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, value in chosen.items():
         if name not in method.options:
-            known = ", ".join(method.options) or "none"
-            raise UserError(
-                f"{name}={value}: the model of {where} has no such option; it has {known}"
-            )
+            known = ", ".join(option for option in method.options if option in given)
+            has = f"; it has {known}" if known else ""
+            raise UserError(f"{name}={value}: the model of {where} has no such option{has}")
         values = method.options[name]
         if values and value not in values:
             raise UserError(f"{name}={value} must be one of {', '.join(map(str, values))}")

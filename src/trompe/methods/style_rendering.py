@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trompe.engine.ema import Averaged
 from trompe.methods.capabilities import FromPictures, Options
-from trompe.networks.strokes import Paints, Statistics, pooled, shrunk
+from trompe.networks.strokes import Paints, Statistics, pooled, shrinkage, shrunk
 from trompe.networks.tiling import Tiled
 
 # A content is described as a style is: at about that size, in pixels of the shorter side.
@@ -122,7 +122,7 @@ class RendersStyle(FromPictures):
         network = self.generator_ema.network
         if self._paints:
             side = _side(strokes_at)
-            if side and side < min(picture.shape[2:]):
+            if side and shrinkage(picture, side) < 1:
                 enlarged: Tensor = network.render_enlarged(picture, parameters, side, fixed)
                 return enlarged
             made: Tensor = self.generator_ema(picture, parameters, fixed)

@@ -12,6 +12,10 @@ from trompe.networks.palette import COLUMNS, ROWS
 from trompe.networks.tiling import Moments
 
 
+# Ours: longer pictures are made smaller than that, or a panorama would take gigabytes.
+_ASPECT = 2
+
+
 class Statistics(NamedTuple):
     """What the network measures of a content: its palette, and the moments of each layer."""
 
@@ -43,12 +47,18 @@ class Paints(ABC):
         """
 
 
+def shrinkage(content: Tensor, side: int) -> float:
+    """By how much `shrunk` makes images smaller; 1 or above: not at all."""
+    height, width = content.shape[2:]
+    return min(side / min(height, width), side * (_ASPECT / (height * width)) ** 0.5)
+
+
 def shrunk(content: Tensor, side: int) -> Tensor:
-    """Images (N, 3, H, W) with at most `side` pixels on the shorter side.
+    """Images (N, 3, H, W) with at most `side` pixels on the shorter side, and 2 `side`^2 in all.
 
     Where they are made smaller, both sides become multiples of 4.
     """
-    scale = side / min(content.shape[2:])
+    scale = shrinkage(content, side)
     if scale >= 1:
         return content
     sides = [max(8, round(scale * n / 4) * 4) for n in content.shape[2:]]

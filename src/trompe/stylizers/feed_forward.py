@@ -1,6 +1,7 @@
 """Stylizing with a generator: one pass for each picture."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psutil
@@ -14,6 +15,18 @@ from trompe.networks.edges import repeat_edges
 
 _GIB = 2**30
 _SMALLEST_TILE = 64  # with a smaller one most of the work would go into its halo
+
+
+@contextmanager
+def _enough_memory(picture: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        raise UserError(
+            f"{picture} needs more memory than there is: set a smaller size= or tile="
+        ) from error
 
 
 def autocast_picture(device: torch.device) -> torch.autocast:
@@ -72,21 +85,13 @@ class FeedForward:
         height, width = content.shape[2:]
         padded = repeat_edges(content, self.method.multiple)
         tile = self.choose_tile(*padded.shape[2:])
-        with autocast_picture(self.device):
-            try:
-                picture = self.method.render(padded, style, strength, tile, held, **self.options)
-            except (RuntimeError, MemoryError) as error:
-                if not isinstance(error, MemoryError) and "memory" not in str(error):
-                    raise
-                raise UserError(
-                    f"a picture of {width} x {height} pixels needs more memory than there is: "
-                    "set a smaller size= or tile="
-                ) from error
+        with autocast_picture(self.device), _enough_memory(f"a picture of {width} x {height} pixels"):
+            picture = self.method.render(padded, style, strength, tile, held, **self.options)
         return picture[..., :height, :width]
 
     def hold(self, frames: Iterable[Tensor], style: Tensor | None, strength: float) -> Any:
         """See `Stylizer`."""
-        with autocast_picture(self.device):
+        with autocast_picture(self.device), _enough_memory("a frame of this animation"):
             padded = (repeat_edges(frame, self.method.multiple) for frame in frames)
             return self.method.hold(padded, style, strength, **self.options)
 
@@ -94,11 +99,20 @@ class FeedForward:
         """The side of the tiles for a picture; None if it can be made whole.
 
         Raises:
-            UserError: if it is too large for the memory, saying what would fit.
+            UserError: if it is too large for the memory, saying what would fit, or the model does not
+            work in tiles.
         """
         limit, longer = self.memory_limit(), max(height, width)
         whole = self.method.tile_memory(height, width, longer)
-        if whole is None or (self.tile is None and whole <= limit):
+        if whole is None:
+            for key in ("tile", "memory_gib"):
+                if (value := getattr(self, key)) is not None:
+                    raise UserError(
+                        f"{key}={value}: the model of {self.name} does not work in tiles; a "
+                        "smaller size= takes less memory"
+                    )
+            return None
+        if self.tile is None and whole <= limit:
             return None
 
         def memory(tile: int) -> int:

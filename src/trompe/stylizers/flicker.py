@@ -32,6 +32,10 @@ class Flicker:
                 self._changes[kind] += float(change.mean(0)[still].sum())
         self._before = content.clone(), made.clone()
 
+    def skip(self) -> None:
+        """The next frame is not made: the one after it has none before it to be compared with."""
+        self._before = None
+
     def means(self) -> tuple[float, float] | None:
         """In gray levels of 255: of the content, and of what was made; None without such pixels."""
         if self.pixels == 0:

@@ -57,8 +57,10 @@ def choose(run: str | None, checkpoint: str, trust: bool, **common: Any) -> Feed
     """The stylizer of a run, if one is named, else the embedded one.
 
     Raises:
-        UserError: see `Trained` and `Embedded`.
+        UserError: if a checkpoint is chosen and no run; see `Trained` and `Embedded`.
     """
     if run is None:
+        if checkpoint != "last":
+            raise UserError(f"checkpoint={checkpoint} is one of a run: name that with run=")
         return Embedded(**common)
     return Trained(run, checkpoint, trust=trust, **common)

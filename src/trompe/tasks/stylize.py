@@ -31,6 +31,12 @@ _HELD_FRAMES = 8  # frames, evenly over an animation, on which what all share is
 # What a picture depends on, beside the files and the stylizer.
 _SETTINGS = ("strength", "color", "size", "style_size", "style_weights", "direction", "strokes_at")
 
+# Keys that a stylizer's config refers to if it takes them, and what they are unless they are set.
+_OF_SOME = {
+    **{"run": None, "checkpoint": "last", "direction": None, "strokes_at": None},
+    **{"tile": None, "memory_gib": None},
+}
+
 
 @dataclass
 class Job:
@@ -136,6 +142,8 @@ def make_all(
             cells.append([])
             for column, (target, settings) in enumerate(zip(row, told, strict=True)):
                 if target in kept:
+                    if films:
+                        films[column].flicker.skip()
                     with Image.open(target) as picture:
                         cells[-1].append(cell(picture))
                     continue
@@ -254,7 +262,7 @@ def _some(frames: Iterator[Tensor], count: int) -> Iterator[Tensor]:
 
 
 def check_values(cfg: DictConfig) -> None:
-    """Refuse numbers out of range.
+    """Refuse numbers out of range, and what the stylizer does not take.
 
     Raises:
         UserError: naming the key.
@@ -267,6 +275,11 @@ def check_values(cfg: DictConfig) -> None:
     check_number("strength", cfg.strength)
     if not 0 <= cfg.strength <= 1:
         raise UserError(f"strength={cfg.strength} must be between 0 and 1")
+    referred = str(OmegaConf.to_container(cfg.stylizer, resolve=False))
+    for key, value in _OF_SOME.items():
+        if cfg[key] != value and f"${{{key}}}" not in referred:
+            kind = str(cfg.stylizer.get("_target_")).rpartition(".")[2]
+            raise UserError(f"{key}={cfg[key]} means nothing to the stylizer {kind}: leave it out")
     if cfg.color not in CHOICES:
         raise UserError(f"color={show(cfg.color)} must be one of {', '.join(CHOICES)}")
     if cfg.style_weights is not None:
