@@ -16,9 +16,11 @@ from safetensors.torch import save
 from trompe.methods.embedded import FACTS, FOLDER, WEIGHTS
 from trompe.methods.trained import find_checkpoint
 from trompe.runs.run_folder import open_run
+from trompe.training.beginning_weights import seen_before
 
 PREFIX = "generator_ema.network."
 LARGEST = 8e6  # bytes
+LICENSE = "apache-2.0"  # as the package
 
 
 def main() -> None:
@@ -43,6 +45,8 @@ def main() -> None:
         "parameters": sum(torch.Tensor(v).numel() for v in weights.values()),
         "run": facts["name"],
         "kimg": checkpoint["clock"]["images"] / 1000,
+        "seen_kimg": checkpoint["clock"]["images"] / 1000 + seen_before(facts),
+        "license": LICENSE,
         "commit": facts["code"]["commit"],
         "init": {k: v for k, v in (facts.get("init") or {}).items() if k != "weights"},
         # Not where things lie on one machine.

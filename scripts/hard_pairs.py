@@ -1,7 +1,7 @@
 """The pairs that style transfer finds hardest, at full size, to be looked at.
 
-`python scripts/hard_pairs.py STYLES OUTPUT [--run RUN]`: a face, a person, print, a plain sky, line
-art and fur, each after a painting of the folder STYLES and after a picture of our painter, by the
+`python scripts/hard_pairs.py STYLES OUTPUT [--run RUN]`: a face, print, a plain sky, a picture at
+night, line art and fur, each after a painting of the folder STYLES and after a picture of our painter, by the
 embedded stylizer or a run. Writes the pictures and `sheet.jpg`.
 """
 
@@ -29,9 +29,9 @@ def contents() -> dict[str, Image.Image]:
     rocket = Image.fromarray(skimage.data.rocket())
     return {
         "face": astronaut.crop((150, 0, 350, 200)),
-        "person": astronaut,
         "print": Image.fromarray(skimage.data.page()),
         "sky": rocket.crop((0, 0, 300, 300)),
+        "night": rocket,
         "line_art": Image.fromarray((~skimage.data.horse() * 255).astype(np.uint8)),
         "fur": Image.fromarray(skimage.data.chelsea()),
     }
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--run")
     arguments = parser.parse_args()
-    stylizer = choose(arguments.run, "last", False, tile=None, memory_gib=None)
+    stylizer = choose(arguments.run, "last", "outputs", False, tile=None, memory_gib=None)
     files = find_pictures("styles", arguments.styles, 256)
     painted = PaintedSource(10, 512, UNSEEN)
     rows = []

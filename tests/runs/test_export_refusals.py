@@ -90,7 +90,7 @@ def test_differences_are_measured(gan: RunFolder) -> None:
         (["size=32"], "makes images from latents, in one size: leave size= out"),
         (["direction=a_to_b"], "has no such option"),
         (["checkpoint=first"], "checkpoint=first is neither best nor last"),
-        (["format=[safetensors]", "license=null"], "license=null must be a word"),
+        (["format=[safetensors]", "license=' '"], "must be a word, such as apache-2.0"),
         (["format=[web]", "web_runtime=nowhere.tgz"], "web_runtime=nowhere.tgz cannot be read"),
         (["format=[web]", f"web_runtime='{__file__}'"], "is not the file of onnxruntime-web"),
     ],

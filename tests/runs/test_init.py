@@ -23,7 +23,7 @@ def test_it_begins_with_the_weights_of_a_run(trompe: Trompe) -> None:
     assert networks and all(torch.equal(before[name], after[name]) for name in networks)
     told = second.read_facts()["init"]
     assert told["weights"] == str(first.path) and told["id"] == first.read_facts()["id"]
-    assert told["kimg"] == first.read_facts()["kimg"]
+    assert told["seen_kimg"] == told["kimg"] == first.read_facts()["kimg"]
     # Its clock is its own, and so is what the average has followed.
     assert before["generator_ema._extra_state"] == after["generator_ema._extra_state"]
     # It goes on without the run that it began with.

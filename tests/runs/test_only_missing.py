@@ -42,6 +42,12 @@ def test_what_is_missing_is_made_and_nothing_else(
     picture(out / "2.png")
     with pytest.raises(UserError, match=r"2.png is there and does not say how it was made"):
         stylized(run, *given, "only_missing=true")
+    # What may be replaced is; what is right stays, so that an interrupted overwrite goes on.
+    times = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    stylized(run, *given, "only_missing=true", "overwrite=true")
+    assert "1 picture by" in capsys.readouterr().out
+    again = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert {name for name, time in again.items() if times.get(name) != time} == {"2.png"}
 
 
 def test_an_interrupted_folder_goes_on_from_the_command_line(

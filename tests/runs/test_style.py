@@ -23,7 +23,7 @@ def test_killed_and_resumed_equals_uninterrupted(trompe: Trompe) -> None:
     assert a["clock"] == {"images": 480}
     assert difference({k: a[k] for k in RESULT}, {k: b[k] for k in RESULT}) is None
     assert values(whole) == values(killed)
-    assert {"loss/content", "loss/moments", "loss/adversarial", "loss/identity"} <= set(
+    assert {"loss/transported", "loss/moments", "loss/adversarial", "loss/identity"} <= set(
         values(whole)[-1]
     )
     # The perceptual network's weights come with its package and are in no checkpoint.

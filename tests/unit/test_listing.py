@@ -92,17 +92,25 @@ def test_mistakes(outputs: Path, settings: dict, message: str) -> None:
 def test_the_latest_run_is_found_by_its_start(
     outputs: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TROMPE_OUTPUT_DIR", str(outputs))
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    assert find_run("latest").path == outputs / "gan" / "run2"
+    assert find_run("latest", str(outputs)).path == outputs / "gan" / "run2"
     RunFolder(outputs / "gan" / "run1").update_facts(
         sessions=[{"started": "2026-01-09T00:00:00+00:00"}]
     )
-    assert find_run("latest").path == outputs / "gan" / "run1"
+    assert find_run("latest", str(outputs)).path == outputs / "gan" / "run1"
     # A folder of that name is a folder.
     (outputs / "gan" / "run0").rename("latest")
-    assert find_run("latest").path == Path("latest").absolute()
+    assert find_run("latest", str(outputs)).path == Path("latest").absolute()
     Path("latest").rename("other")
-    monkeypatch.setenv("TROMPE_OUTPUT_DIR", "nowhere")
     with pytest.raises(UserError, match="run=latest: there are no runs below nowhere"):
-        find_run("latest")
+        find_run("latest", "nowhere")
+
+
+@pytest.mark.parametrize("task", ["train", "sample", "evaluate", "stylize", "export", "reproduce"])
+def test_the_latest_run_is_looked_for_below_the_output_folder(task: str, tmp_path: Path) -> None:
+    given = {"stylize": ["content=x.png"]}.get(task, [])
+    overrides = ["run=latest", f"paths.output_dir={tmp_path / 'mine'}", *given]
+    command = [sys.executable, "-m", "trompe", task, *overrides]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert told.returncode == 2
+    assert f"run=latest: there are no runs below {tmp_path / 'mine'}" in told.stderr

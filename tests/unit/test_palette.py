@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from trompe.losses.transport import gaussian_of, pack
 from trompe.networks.palette import PALETTE_DIM, color_map, palette_of, recolor
 from trompe.networks.palette_transformer import PaletteTransformer
+from trompe.networks.perceptual_network import RandomConvPerceptual
+from trompe.networks.sight import Sight
 from trompe.networks.strokes import pooled, shrunk
 
 
@@ -66,12 +69,15 @@ def test_a_mix_of_palettes_is_one() -> None:
 @pytest.fixture
 def network() -> PaletteTransformer:
     torch.manual_seed(0)
-    return PaletteTransformer(20 + PALETTE_DIM, width=8, wide=16, blocks=1, bottleneck=6)
+    encoder = RandomConvPerceptual([], ["conv1", "conv3"], width=4)
+    return PaletteTransformer(20 + PALETTE_DIM, encoder, width=8, wide=16, blocks=1, bottleneck=6)
 
 
 def described(style: torch.Tensor) -> torch.Tensor:
     code = torch.randn(len(style), 20, generator=torch.Generator().manual_seed(0))
-    return torch.cat([code, palette_of(style)], 1)
+    sight = Sight(RandomConvPerceptual([], ["conv1", "conv3"], width=4))
+    seen = [pack(gaussian_of(maps)) for maps in sight(style)]
+    return torch.cat([code, palette_of(style), *seen], 1)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (20, 36), (64, 48)])
@@ -115,12 +121,14 @@ def test_measured_statistics_stand_for_those_of_the_picture(network: PaletteTran
     assert (network(content, parameters, other) - plain).abs().mean() > 0.01
     # Of two that are the same they are those of one; of two others they lie between.
     both = pooled([own, own])
-    assert torch.allclose(both.palette, own.palette)
+    for ours, theirs in zip(both.gaussians, own.gaussians, strict=True):
+        assert torch.allclose(ours.covariance, theirs.covariance, atol=1e-6)
     for one, two in zip(both.moments, own.moments, strict=True):
         assert torch.allclose(one.variance, two.variance, rtol=1e-3, atol=1e-4)
     mixed = pooled([own, other])
     second = picture(4, 64).clamp(-1, 1)
-    assert torch.allclose(mixed.palette, palette_of(torch.cat([content, second], 3)), atol=1e-5)
+    together = palette_of(torch.cat([content, second], 3))
+    assert torch.allclose(pack(mixed.gaussians[0]), together, atol=1e-5)
     assert torch.allclose(mixed.moments[0].mean, (own.moments[0].mean + other.moments[0].mean) / 2)
     spread = (own.moments[0].mean - other.moments[0].mean).square() / 4
     between = (own.moments[0].variance + other.moments[0].variance) / 2 + spread

@@ -99,8 +99,9 @@ def _shape(shape: Sequence[int | str]) -> str:
 def _training(source: Source) -> str:
     config = source.config
     data = config.get("data") or {}
+    first = f", after {source.before * 1000:,.0f} by what it began with" if source.before else ""
     told = {
-        "images seen": f"{source.kimg * 1000:,.0f} (checkpoint: {source.checkpoint})",
+        "images seen": f"{source.kimg * 1000:,.0f}{first} (checkpoint: {source.checkpoint})",
         "data": f"`{data.get('_target_', 'unknown')}`",
         "resolution": data.get("resolution"),
         "batch": config.get("batch_size"),

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from omegaconf import DictConfig
 
-from trompe.errors import is_number
+from trompe.errors import UserError, is_number
 from trompe.methods import embedded
 from trompe.methods.method import Method
 from trompe.methods.trained import find_checkpoint, load_method
 from trompe.runs.index import find_run
 from trompe.runs.run_folder import RunFolder
+from trompe.training.beginning_weights import seen_before
 
 _CLOCK = ("kimg", "tick")
 
@@ -21,7 +22,8 @@ class Source(NamedTuple):
     """A trained method, on the CPU in float32 and evaluation mode.
 
     `where` it is from, in messages. `name` of the run, `checkpoint` best or last, `kimg` that it
-    has seen. `config` of the experiment, `metrics` by name as they were last recorded. `folder`
+    has seen, `before` what its first weights had. `license` of the weights, as far as it is known.
+    `config` of the experiment, `metrics` by name as they were last recorded. `folder`
     has the exports by default.
     """
 
@@ -30,6 +32,8 @@ class Source(NamedTuple):
     name: str
     checkpoint: str
     kimg: float
+    before: float
+    license: str
     config: Mapping[str, Any]
     metrics: Mapping[str, float]
     folder: Path
@@ -51,8 +55,10 @@ def source_of(cfg: DictConfig) -> Source:
         UserError: if there is no such run or checkpoint, or it runs code that is not trusted.
     """
     if cfg.run == embedded.NAME and not Path(cfg.run).exists():
+        if cfg.checkpoint != "best":
+            raise UserError(f"checkpoint={cfg.checkpoint} is one of a run, not of {cfg.run}")
         return _of_package()
-    return _of_run(find_run(cfg.run), cfg.checkpoint, cfg.trust)
+    return _of_run(find_run(cfg.run, cfg.paths.output_dir), cfg.checkpoint, cfg.trust)
 
 
 def _of_run(run: RunFolder, checkpoint: str, trust: bool) -> Source:
@@ -65,6 +71,8 @@ def _of_run(run: RunFolder, checkpoint: str, trust: bool) -> Source:
         name=run.path.name,
         checkpoint=which,
         kimg=kimg,
+        before=seen_before(run.read_facts()),
+        license="unknown",
         config=run.read_config(),
         metrics=_metrics(run, kimg),
         folder=run.path / "exported",
@@ -79,6 +87,8 @@ def _of_package() -> Source:
         name=embedded.NAME,
         checkpoint="last",
         kimg=facts["kimg"],
+        before=facts["seen_kimg"] - facts["kimg"],
+        license=facts["license"],
         config={**facts["experiment"], "model": facts["model"]},
         metrics={},
         folder=Path("exported") / embedded.NAME,

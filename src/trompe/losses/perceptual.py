@@ -13,8 +13,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trompe.losses.transport import Gaussian, gaussian_of, moved, transport
+
 # Added to a variance before its root: the authors' code of Huang & Belongie 2017.
 VARIANCE_EPS = 1e-5
+# Added to the variances of features that are transported, whose deviation over photographs is 1.
+_NOISE = 0.03  # ours: with ten times as much, Gatys' pictures are the same
 
 
 class ChannelStatistics(NamedTuple):
@@ -22,13 +26,6 @@ class ChannelStatistics(NamedTuple):
 
     mean: Tensor
     std: Tensor
-
-
-class Moments(NamedTuple):
-    """Mean (N, C) of each channel over the positions, and covariance (N, C, C) of the channels."""
-
-    mean: Tensor
-    covariance: Tensor
 
 
 # Style: Gram matrices
@@ -89,7 +86,7 @@ def relative_gram_loss(features: Tensor, style: Tensor) -> Tensor:
 # Style: means and covariances
 
 
-def moments_distance(moments: Moments, target: Moments) -> Tensor:
+def moments_distance(moments: Gaussian, target: Gaussian) -> Tensor:
     """||C - C'||^2 / e(||C||^2, ||C'||^2) + the same of the means; e the mean of both, Frobenius.
 
     Ours, for covariances C and means m of the channels. A Gram matrix is C + m m^T, and where
@@ -111,10 +108,10 @@ def moments_distance(moments: Moments, target: Moments) -> Tensor:
     return torch.stack(terms).sum(0).mean()
 
 
-def channel_moments(gram: Tensor, mean: Tensor) -> Moments:
+def channel_moments(gram: Tensor, mean: Tensor) -> Gaussian:
     """Means and covariances of channels, from their Gram matrices (N, C, C) and means (N, C)."""
     mean = mean.float()
-    return Moments(mean, gram.float() - mean[:, :, None] * mean[:, None, :])
+    return Gaussian(mean, gram.float() - mean[:, :, None] * mean[:, None, :])
 
 
 def moments_loss(features: Tensor, style: Tensor) -> Tensor:
@@ -191,6 +188,34 @@ def content_loss(features: Tensor, content: Tensor) -> Tensor:
         ValueError: if the shapes do not agree.
     """
     return _difference(_maps(features), _maps(content)).square().mean()
+
+
+def in_style(features: Tensor, own: Gaussian, style: Gaussian) -> Tensor:
+    """Features (N, C, H, W), float32, with the mean and covariance of a style, changed least.
+
+    Their structure is the content's, and what the channels have in common the style's. Li et al.
+    2017 (https://arxiv.org/abs/1705.08086, sec. 3.2) whiten and color features to the same end;
+    Lu et al. 2019 (https://arxiv.org/abs/1906.00668) take the optimal transport, as here.
+
+    Args:
+        features: of the content.
+        own: their Gaussian, or one to take instead.
+        style: that of the style's features.
+    """
+    return moved(features, *transport(own, style, _NOISE))
+
+
+def transported_loss(features: Tensor, content: Tensor, style: Gaussian) -> Tensor:
+    """`content_loss` with the content's features in the style; no gradient goes through these.
+
+    Ours: so that what is content and what is style do not contradict each other.
+
+    Raises:
+        ValueError: if the shapes do not agree.
+    """
+    with torch.no_grad():
+        wanted = in_style(content, gaussian_of(content), style)
+    return content_loss(features, wanted)
 
 
 def self_similarity(features: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from trompe.networks.perceptual_network import PerceptualNetwork
 
 _LOSSES = (
     "content",
+    "transported",
     "gram",
     "moments",
     "statistics",
@@ -42,8 +43,8 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         generator: makes the generator from the length of a style's description.
         discriminator: makes the discriminator from it.
         perceptual: the network in whose features content and style are compared.
-        weights: of the generator's losses: content, gram, moments, statistics, adversarial,
-            identity, pooled, total_variation.
+        weights: of the generator's losses: content, transported, gram, moments, statistics,
+            adversarial, identity, pooled, total_variation.
         warmup_kimg: thousands of images before the discriminator enters.
         identity_every: one pair in this many of a batch is an image in its own style; None: none.
         common: see `Adversarial`.
@@ -92,15 +93,16 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         own = rows < 0 if every is None else rows % every == every - 1
         style = torch.where(own[:, None, None, None], content, style)
         targets, code = self.perception.describe(style)
+        seen = code[:, : self.perception.style_dim]
         with torch.set_grad_enabled("g" in names), draws.named("fake"):
             fake = self.generator(content, self.predict(self.generator, code))
 
         # Discriminator: max_D  E[log D(s, s)] + E[log(1 - D(x, s))], x = G(c, s) or c or s'
         if "d" in names:
-            real_logits = self.discriminator(style, code)
-            fake_logits = self.discriminator(fake.detach(), code)
+            real_logits = self.discriminator(style, seen)
+            fake_logits = self.discriminator(fake.detach(), seen)
             negatives = self.negatives(content, style, fake.detach(), own)
-            others = [self.discriminator(images, code) for images in negatives]
+            others = [self.discriminator(images, seen) for images in negatives]
             loss = mean(self.loss.discriminator(real_logits, x) for x in (fake_logits, *others))
             self.track("loss/discriminator", loss)
             self.track_values("logits/real", real_logits.flatten())
@@ -110,7 +112,7 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         # Generator: min_G  content + style - E[log D(G(c, s), s)] + what keeps it in bounds
         if "g" in names:
             # In the style's colors: what to change of these is not a question of content.
-            wanted = recolor(content, *color_map(palette_of(content), code[:, -PALETTE_DIM:]))
+            wanted = recolor(content, *color_map(palette_of(content), seen[:, -PALETTE_DIM:]))
             losses = self.perception.losses(
                 fake, wanted.clamp(-1, 1), targets, self.weights, draws.seed("shift")
             )
@@ -119,7 +121,7 @@ class AdversarialStyle(StyleTransfer, Adversarial):
             losses["total_variation"] = total_variation(fake)
             with frozen(self.discriminator):
                 if self.is_adversarial:
-                    losses["adversarial"] = self.loss.generator(self.discriminator(fake, code))
+                    losses["adversarial"] = self.loss.generator(self.discriminator(fake, seen))
                 loss = self.weighted(losses, self.weights)
                 self.track("loss/generator", loss)
                 self.step("g", loss)

@@ -1,6 +1,7 @@
 """What style-transfer methods share: pairs in, pictures out, and losses in a network's features."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,6 @@ from trompe.engine.schedules import Number
 from trompe.images import to_signed, to_uint8
 from trompe.losses.perceptual import (
     ChannelStatistics,
-    Moments,
     channel_moments,
     channel_statistics,
     content_loss,
@@ -21,11 +21,13 @@ from trompe.losses.perceptual import (
     moments_distance,
     relative_gram_distance,
     statistics_distance,
+    transported_loss,
 )
+from trompe.losses.transport import Gaussian, gaussian_of, pack
 from trompe.methods.capabilities import Generates, Images, on
 from trompe.methods.method import Method
 from trompe.methods.style_rendering import RendersStyle
-from trompe.networks.palette import palette_of
+from trompe.networks.palette import PALETTE_DIM, palette_of
 from trompe.networks.perceptual_network import PerceptualNetwork
 
 # Images are shifted by at most this many pixels before they are compared: the stride of b8e is 16.
@@ -98,7 +100,7 @@ class StyleTarget(NamedTuple):
     statistics: ChannelStatistics
 
     @property
-    def moments(self) -> Moments:
+    def moments(self) -> Gaussian:
         """The means and the covariances of the channels."""
         return channel_moments(self.gram, self.statistics.mean)
 
@@ -113,10 +115,12 @@ class Perception:
     def __init__(self, network: PerceptualNetwork) -> None:
         self.network = network
 
-    @property
+    @cached_property
     def style_dim(self) -> int:
-        """Length of what describes a style."""
-        return self.describe(torch.zeros(1, 3, 64, 64))[1].shape[1]
+        """Length of the part of a description that networks are given whole."""
+        targets, _ = self.describe(torch.zeros(1, 3, 64, 64))
+        layers = self.network.style_layers
+        return 2 * sum(targets[name].gram.shape[1] for name in layers) + PALETTE_DIM
 
     def _network_on(self, device: torch.device) -> PerceptualNetwork:
         # Nothing is moved that is there already: a traced network may not be touched.
@@ -128,20 +132,20 @@ class Perception:
     def describe(self, style: Tensor) -> tuple[dict[str, StyleTarget], Tensor]:
         """The styles of images (N, 3, H, W): as targets of the losses, and as vectors (N, S).
 
-        A vector has the statistics of all style layers, and ends with the palette.
+        A vector has the statistics of all style layers, `style_dim` numbers with the palette that
+        follows, and ends with the Gaussians of the content layers.
         """
         with torch.autocast(style.device.type, enabled=False):
             network = self._network_on(style.device)
-            features = network(
-                _framed(style.float(), _SHIFT // 2, _SHIFT // 2), network.style_layers
-            )
+            features = network(_framed(style.float(), _SHIFT // 2, _SHIFT // 2))
             targets = {
                 name: StyleTarget(gram_matrix(maps), channel_statistics(maps))
                 for name, maps in features.items()
             }
-            parts = [(t.statistics.mean, t.statistics.std.log()) for t in targets.values()]
-            flat = [part for pair in parts for part in pair]
-            return targets, torch.cat([*flat, palette_of(style)], 1)
+            parts = [targets[name].statistics for name in network.style_layers]
+            flat = [part for mean, std in parts for part in (mean, std.log())]
+            gaussians = [pack(targets[name].moments) for name in network.content_layers]
+            return targets, torch.cat([*flat, palette_of(style), *gaussians], 1)
 
     def losses(
         self,
@@ -151,7 +155,7 @@ class Perception:
         weights: Mapping[str, Number],
         seed: int,
     ) -> dict[str, Tensor]:
-        """Content, gram, moments and statistics: means over the network's layers, in float32.
+        """Content, transported, gram, moments and statistics: means over the layers, in float32.
 
         Those without weight are left out.
 
@@ -170,21 +174,26 @@ class Perception:
             features = network(moved)
             with torch.no_grad():
                 wanted = network(still, network.content_layers)
-            own = {name: features[name] for name in targets}
-            losses: dict[str, Callable[[str], Tensor]] = {
-                "content": lambda k: content_loss(features[k], wanted[k]),
+            own = features
+            of_content: dict[str, Callable[[str], Tensor]] = {
+                "content": lambda k: content_loss(own[k], wanted[k]),
+                "transported": lambda k: transported_loss(own[k], wanted[k], targets[k].moments),
+            }
+            of_style: dict[str, Callable[[str], Tensor]] = {
                 "gram": lambda k: relative_gram_distance(gram_matrix(own[k]), targets[k].gram),
-                "moments": lambda k: moments_distance(
-                    channel_moments(gram_matrix(own[k]), own[k].mean((2, 3))), targets[k].moments
-                ),
+                "moments": lambda k: moments_distance(gaussian_of(own[k]), targets[k].moments),
                 "statistics": lambda k: statistics_distance(
                     channel_statistics(own[k]), targets[k].statistics
                 ),
             }
             return {
-                name: mean(loss(k) for k in (wanted if name == "content" else targets))
+                name: mean(loss(k) for k in layers)
+                for losses, layers in (
+                    (of_content, network.content_layers),
+                    (of_style, network.style_layers),
+                )
                 for name, loss in losses.items()
-                if weights[name] != 0
+                if weights.get(name, 0) != 0
             }
 
 

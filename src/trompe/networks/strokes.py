@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from trompe.networks.palette import COLUMNS, ROWS
+from trompe.losses import transport
 from trompe.networks.tiling import Moments
+from trompe.losses.transport import Gaussian
 
 
 # Ours: longer pictures are made smaller than that, or a panorama would take gigabytes.
@@ -17,9 +18,14 @@ _ASPECT = 2
 
 
 class Statistics(NamedTuple):
-    """What the network measures of a content: its palette, and the moments of each layer."""
+    """What the network measures of a content, to give it a style.
 
-    palette: Tensor
+    Args:
+        gaussians: of its colors, and of its features at the layers of the network that sees it.
+        moments: of each layer that is normalized.
+    """
+
+    gaussians: list[Gaussian]
     moments: list[Moments]
 
 
@@ -67,13 +73,9 @@ def shrunk(content: Tensor, side: int) -> Tensor:
 
 def pooled(measured: Sequence[Statistics]) -> Statistics:
     """The statistics of several contents as if they were one picture."""
-    palettes = torch.stack([one.palette for one in measured])
-    means = palettes[..., :3]
-    between = (means[..., ROWS] - means.mean(0)[..., ROWS]) * (
-        means[..., COLUMNS] - means.mean(0)[..., COLUMNS]
-    )
-    within = palettes[..., 3:].mean(0) + between.mean(0)
-    palette = torch.cat([means.mean(0), within], 1)
+    gaussians = [
+        transport.pooled(levels) for levels in zip(*(one.gaussians for one in measured), strict=True)
+    ]
     moments = []
     for layers in zip(*(one.moments for one in measured), strict=True):
         means = torch.stack([layer.mean for layer in layers])
@@ -81,4 +83,4 @@ def pooled(measured: Sequence[Statistics]) -> Statistics:
         moments.append(
             Moments(means.mean(0), (squares.mean(0) - means.mean(0).square()).clamp_min(0))
         )
-    return Statistics(palette, moments)
+    return Statistics(gaussians, moments)

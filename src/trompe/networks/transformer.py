@@ -11,7 +11,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm, instance_norm, interpolate, relu
+from torch.nn.functional import (
+    batch_norm,
+    instance_norm,
+    interpolate,
+    layer_norm,
+    leaky_relu,
+    linear,
+    relu,
+)
 
 from trompe.errors import Count
 from trompe.networks.tiling import Moments, Tiled, stylize_in_tiles, tile_memory
@@ -44,11 +52,11 @@ class StyleTransformer(nn.Module, Tiled):
         self.last = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
         layers = [module for module in self.modules() if isinstance(module, Layer)]
         self.sizes = [2 * layer.channels for layer in layers]
-        self.predictor = style_predictor(style_dim, bottleneck, sum(self.sizes))
+        self.predictor = StylePredictor(style_dim, bottleneck, sum(self.sizes))
         initialize(self)
         # Every style starts near plain normalization: scale 1, shift 0.
-        for weight in (self.predictor[-1].weight, self.last.weight):
-            weight.data.mul_(0.1)  # type: ignore[operator]
+        for weight in (self.predictor.last.weight, self.last.weight):
+            weight.data.mul_(0.1)
 
     def predict(self, style: Tensor) -> Tensor:
         """Normalization parameters (N, P) for descriptions of styles (N, style_dim)."""
@@ -87,7 +95,7 @@ class OneStyleTransformer(StyleTransformer):
 
     def __init__(self, width: Count = 32, blocks: int = 5) -> None:
         super().__init__(1, width, blocks, 1)
-        self.predictor = nn.Sequential()
+        self.predictor = nn.Identity()
         self.parameters_learned = nn.Parameter(torch.zeros(1, sum(self.sizes)))
 
     def predict(self, style: Tensor) -> Tensor:
@@ -104,14 +112,32 @@ def initialize(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def style_predictor(style_dim: int, bottleneck: int, parameters: int) -> nn.Sequential:
-    """From a style's description (N, style_dim) to parameters (N, P), through a bottleneck."""
-    return nn.Sequential(
-        nn.LayerNorm(style_dim),
-        nn.Linear(style_dim, bottleneck),
-        nn.ReLU(),
-        nn.Linear(bottleneck, parameters),
-    )
+class StylePredictor(nn.Module):
+    """From a style's description (N, style_dim) to parameters (N, P), through a bottleneck.
+
+    The first layer's weights are scaled as it runs (Karras et al. 2018,
+    https://arxiv.org/abs/1710.10196, sec. 4.1): a step of Adam, which has one size for all of its
+    thousands of inputs, would throw the bottleneck far.
+
+    Args:
+        style_dim: length of what describes a style.
+        bottleneck: numbers to which it is reduced.
+        parameters: P.
+    """
+
+    def __init__(self, style_dim: int, bottleneck: int, parameters: int) -> None:
+        super().__init__()
+        self.style_dim = style_dim
+        self.weight = nn.Parameter(torch.randn(bottleneck, style_dim))
+        self.bias = nn.Parameter(torch.zeros(bottleneck))
+        self.last = nn.Linear(bottleneck, parameters)
+
+    def forward(self, style: Tensor) -> Tensor:
+        """The parameters; a description may be longer, and the rest is not looked at."""
+        given = layer_norm(style[:, : self.style_dim], (self.style_dim,))
+        scale = (2 / self.style_dim) ** 0.5
+        parameters: Tensor = self.last(leaky_relu(linear(given, scale * self.weight, self.bias), 0.2))
+        return parameters
 
 
 class Residual(nn.Module):

@@ -19,17 +19,19 @@ _PARTS = {"checkpoints", "evaluations", "exported", "generated", "samples", "ten
 LATEST = "latest"
 
 
-def find_run(name: str) -> RunFolder:
+def find_run(name: str, output_dir: str) -> RunFolder:
     """The run that a user names: a folder, or `latest` for the one that was started last.
 
-    That is looked for below `TROMPE_OUTPUT_DIR`, or `outputs`.
+    Args:
+        name: as the user typed it.
+        output_dir: below which the latest is looked for: `paths.output_dir`.
 
     Raises:
         UserError: if there is none.
     """
     if name != LATEST or Path(name).exists():
         return open_run(name)
-    folder = expand(os.environ.get("TROMPE_OUTPUT_DIR", "outputs"), "TROMPE_OUTPUT_DIR")
+    folder = expand(output_dir, "paths.output_dir")
     runs = find_runs(folder) if folder.is_dir() else []
     if not runs:
         raise UserError(f"run=latest: there are no runs below {folder}")

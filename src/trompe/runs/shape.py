@@ -74,7 +74,7 @@ FACTS: Shape = {
     "hardware": {},
     "code": {"commit": Maybe(TEXT), "dirty_diff": Maybe(TEXT)},
     "parent": Maybe({}),
-    "init": Maybe({"weights": TEXT}),
+    "init": Maybe({"weights": TEXT, "sha256": TEXT, "kimg": NUMBER, "seen_kimg": NUMBER}),
 }
 
 # config.yaml.

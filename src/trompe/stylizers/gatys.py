@@ -24,7 +24,7 @@ class Gatys:
 
     Args:
         perceptual: the network in whose features content and style are compared.
-        weights: of the losses: content, gram, moments, statistics, total_variation.
+        weights: of the losses: content, transported, gram, moments, statistics, total_variation.
         optimizer: makes the optimizer from parameters: Adam, or L-BFGS as in the paper.
         steps: number of optimizer steps.
         seed: of the few pixels by which pictures are shifted before they are compared.
@@ -70,8 +70,15 @@ class Gatys:
     def render(
         self, content: Tensor, style: Tensor | None, strength: float, held: Any = None
     ) -> Tensor:
-        """See `Stylizer`; the style's weight is multiplied by the strength."""
+        """See `Stylizer`; the style's weight is multiplied by the strength.
+
+        The content is in a style that lies between its own and the one asked for.
+        """
         assert style is not None
+        if strength == 0:
+            return content.clone()
+        if strength < 1:
+            style = torch.lerp(self.describe(content), style, strength)
         targets = self._targets(content, style)
         picture = content.clone(memory_format=torch.contiguous_format).requires_grad_()
         optimizer: Any = self.make_optimizer([picture])
@@ -92,7 +99,7 @@ class Gatys:
         """A style's row as the losses want it."""
         network = self.perception.network
         with torch.no_grad():
-            maps = network(content[..., :16, :16], network.style_layers)
+            maps = network(content[..., :16, :16])
         sizes = [size for m in maps.values() for size in (m.shape[1] ** 2, m.shape[1], m.shape[1])]
         parts = iter(style.split(sizes, 1))
         targets = {}

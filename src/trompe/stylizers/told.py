@@ -31,14 +31,29 @@ def as_options(settings: dict[str, Any], suffix: str) -> dict[str, Any]:
     return {"pnginfo": info}
 
 
-def is_made(path: Path, settings: dict[str, Any]) -> bool:
+def is_made(path: Path, settings: dict[str, Any], overwrite: bool) -> bool:
     """Whether the picture is there, made with these settings.
 
+    Args:
+        path: of the picture.
+        settings: that it should be made with.
+        overwrite: whether one that was made in another way may be replaced.
+
     Raises:
-        UserError: if it is there, but was made in another way.
+        UserError: if it may not.
     """
     if not path.exists():
         return False
+    try:
+        _check(path, settings)
+    except UserError:
+        if overwrite:
+            return False
+        raise
+    return True
+
+
+def _check(path: Path, settings: dict[str, Any]) -> None:
     whole = path.suffix != ".gif" or path.read_bytes()[-1:] == b";"  # which ends the file
     try:
         with Image.open(path) as picture:
@@ -55,6 +70,5 @@ def is_made(path: Path, settings: dict[str, Any]) -> bool:
         if told.get(name) != value:
             raise UserError(
                 f"{path} was made with {name}={told.get(name)}, not {value}: choose another out=, "
-                "or overwrite=true without only_missing"
+                "or replace it with overwrite=true"
             )
-    return True

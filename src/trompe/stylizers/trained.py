@@ -14,8 +14,9 @@ class Trained(FeedForward):
     """The averaged generator of a run's checkpoint.
 
     Args:
-        run: the run folder.
+        run: the run folder, or latest.
         checkpoint: last or best.
+        output_dir: below which the latest run is looked for.
         trust: whether the run may name code of its own.
         common: see `FeedForward`.
 
@@ -25,11 +26,17 @@ class Trained(FeedForward):
     """
 
     def __init__(
-        self, run: str | None, checkpoint: str, *, trust: bool = False, **common: Any
+        self,
+        run: str | None,
+        checkpoint: str,
+        *,
+        output_dir: str = "outputs",
+        trust: bool = False,
+        **common: Any,
     ) -> None:
         if run is None:
             raise UserError("run= is missing: name the folder of a style-transfer run")
-        folder = find_run(run)
+        folder = find_run(run, output_dir)
         loaded, which = find_checkpoint(folder, checkpoint)
         method = load_method(folder, loaded, trust)
         require(method, "stylize", folder.path)
@@ -53,7 +60,9 @@ class Embedded(FeedForward):
         super().__init__(method, "the embedded stylizer", sha256[:12], **common)
 
 
-def choose(run: str | None, checkpoint: str, trust: bool, **common: Any) -> FeedForward:
+def choose(
+    run: str | None, checkpoint: str, output_dir: str, trust: bool, **common: Any
+) -> FeedForward:
     """The stylizer of a run, if one is named, else the embedded one.
 
     Raises:
@@ -63,4 +72,4 @@ def choose(run: str | None, checkpoint: str, trust: bool, **common: Any) -> Feed
         if checkpoint != "last":
             raise UserError(f"checkpoint={checkpoint} is one of a run: name that with run=")
         return Embedded(**common)
-    return Trained(run, checkpoint, trust=trust, **common)
+    return Trained(run, checkpoint, output_dir=output_dir, trust=trust, **common)

@@ -53,7 +53,7 @@ def evaluate(cfg: DictConfig) -> Path:
 
 
 def _evaluate_run(cfg: DictConfig) -> Path:
-    run = find_run(cfg.run)
+    run = find_run(cfg.run, cfg.paths.output_dir)
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
     out = card_file(cfg.out) if cfg.out else None
     config = open_config(run, cfg.trust, "data", "model")

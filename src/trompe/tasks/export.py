@@ -48,7 +48,7 @@ def export(cfg: DictConfig) -> Path:
         work_on = _Work(module, source, runtime, work)
         work_on.write(formats)
         write_json(work / "parity.json", {"limit": parity.LIMIT, **work_on.found})
-        card.write(module, source, formats, work_on.found, cfg.license, work)
+        card.write(module, source, formats, work_on.found, cfg.license or source.license, work)
     report(source, out, work_on.found)
     return out
 
@@ -68,7 +68,7 @@ def check_values(cfg: DictConfig) -> list[str]:
     for key in ("batch", "size"):
         if cfg[key] is not None:
             check_count(key, cfg[key], 1, _MOST)
-    if not isinstance(cfg.license, str) or not cfg.license.strip():
+    if cfg.license is not None and not (isinstance(cfg.license, str) and cfg.license.strip()):
         raise UserError(f"license={show(cfg.license)} must be a word, such as apache-2.0")
     if {"onnx", "web"} & {*asked}:
         for package in ("onnx", "onnxscript", "onnxruntime"):

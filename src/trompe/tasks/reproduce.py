@@ -53,7 +53,7 @@ def reproduce(cfg: DictConfig) -> Path:
     if cfg.code not in ("current", "recorded"):
         raise UserError(f"code={cfg.code} is neither current nor recorded")
     check_number("tolerance", cfg.tolerance, 0)
-    run = find_run(cfg.run)
+    run = find_run(cfg.run, cfg.paths.output_dir)
     records = run.read_metrics()[: cfg.ticks]
     if not records:
         raise UserError(f"{run.path} has no recorded tick: there is nothing to compare with")

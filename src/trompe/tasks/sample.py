@@ -33,7 +33,7 @@ def sample(cfg: DictConfig) -> Path:
         UserError: if the run or checkpoint is missing, the seeds cannot be read, or the folder
             already exists and `overwrite` is false.
     """
-    run = find_run(cfg.run)
+    run = find_run(cfg.run, cfg.paths.output_dir)
     check_count("n", cfg.n, 0)
     check_count("batch_size", cfg.batch_size)
     check_count("interpolation.keyframes", cfg.interpolation.keyframes, 0)

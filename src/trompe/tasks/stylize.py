@@ -127,7 +127,7 @@ def make_all(
         target
         for row, settings in zip(targets, rows, strict=True)
         for target, told in zip(row, settings, strict=True)
-        if job.cfg.only_missing and is_made(target, told)
+        if job.cfg.only_missing and is_made(target, told, job.cfg.overwrite)
     }
     frames = sum(
         c.frames * sum(t not in kept for t in row) for c, row in zip(contents, targets, strict=True)

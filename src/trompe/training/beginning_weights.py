@@ -56,17 +56,28 @@ def read_initial(init: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(init, str):
         raise UserError(f"init={show(init)} must be embedded or a run folder")
     if init == embedded.NAME:
-        return embedded.read_weights(), {"weights": init, "sha256": embedded.read_facts()["sha256"]}
+        shipped = embedded.read_facts()
+        facts = {"weights": init, "sha256": shipped["sha256"], "seen_kimg": shipped["seen_kimg"]}
+        return embedded.read_weights(), facts
     run = open_run(init)
     checkpoint, _ = find_checkpoint(run, "last")
     weights = upgrade_checkpoint(checkpoint)["state_dict"]
+    before = run.read_facts()
+    kimg = checkpoint["clock"]["images"] / 1000
     facts = {
         "weights": str(run.path.absolute()),
-        "id": run.read_facts().get("id"),
-        "kimg": checkpoint["clock"]["images"] / 1000,
+        "id": before.get("id"),
+        "kimg": kimg,
+        "seen_kimg": kimg + seen_before(before),
         "sha256": _digest(weights),
     }
     return weights, facts
+
+
+def seen_before(facts: Mapping[str, Any]) -> float:
+    """Thousands of images that a run's first weights had seen, in all runs before it."""
+    initial = facts.get("init") or {}
+    return float(initial.get("seen_kimg", initial.get("kimg", 0)))
 
 
 def _digest(weights: Mapping[str, Any]) -> str:

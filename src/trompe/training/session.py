@@ -71,7 +71,7 @@ def open_session(cfg: DictConfig) -> Session:
     if not isinstance(cfg.fresh, bool):
         raise UserError(f"fresh={show(cfg.fresh)} must be true or false")
     if cfg.run is not None:
-        return _reopen(find_run(cfg.run), overrides, cfg)
+        return _reopen(find_run(cfg.run, cfg.paths.output_dir), overrides, cfg)
     if cfg.fresh:
         raise UserError("fresh=true repeats the run that run= names: give its folder")
     if cfg.resume not in ("never", "auto"):

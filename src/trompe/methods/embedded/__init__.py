@@ -34,8 +34,8 @@ def read_facts(folder: Path = FOLDER) -> dict[str, Any]:
     """
     try:
         facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        facts["model"]["_target_"], facts["kimg"] + 0, facts["experiment"]["data"]
-        facts["sha256"].isalnum()
+        facts["model"]["_target_"], facts["kimg"] + facts["seen_kimg"], facts["experiment"]["data"]
+        facts["sha256"].isalnum(), facts["license"].isascii()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder / FACTS, str(error)) from error
     return facts

@@ -1,0 +1,109 @@
+"""Optimal transport in closed form: positions of feature maps, or colors, as Gaussians.
+
+What all positions of a map have in common is their mean and covariance over the channels. The
+affine map between two such Gaussians that changes least is known (Pitié and Kokaram 2007, "The
+linear Monge-Kantorovitch linear colour mapping for example-based colour transfer").
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# For roots that differ by a factor of up to 1e4: 1.5^23 is 1e4, and then it is quadratic.
+_STEPS = 28
+
+
+class Gaussian(NamedTuple):
+    """Mean (N, C) of the channels over the positions, and their covariance (N, C, C); float32."""
+
+    mean: Tensor
+    covariance: Tensor
+
+
+def gaussian_of(maps: Tensor) -> Gaussian:
+    """Of maps (N, C, H, W)."""
+    with torch.autocast(maps.device.type, enabled=False):
+        flat = maps.float().flatten(2)
+        mean = flat.mean(2)
+        centered = flat - mean[..., None]
+        return Gaussian(mean, centered @ centered.mT / flat.shape[2])
+
+
+def pooled(several: list[Gaussian]) -> Gaussian:
+    """Of maps of one size, together, from the Gaussian of each."""
+    means = torch.stack([one.mean for one in several])
+    between = means - means.mean(0)
+    spread = (between[..., :, None] * between[..., None, :]).mean(0)
+    within = torch.stack([one.covariance for one in several]).mean(0)
+    return Gaussian(means.mean(0), within + spread)
+
+
+def pack(gaussian: Gaussian) -> Tensor:
+    """In one row (N, C + C (C + 1) / 2): the mean, and the covariance's upper triangle."""
+    channels = gaussian.mean.shape[1]
+    rows, columns = _triangle(channels)
+    return torch.cat([gaussian.mean, gaussian.covariance[:, rows, columns]], 1)
+
+
+def packed_size(channels: int) -> int:
+    """Length of a row of `pack`."""
+    return channels + channels * (channels + 1) // 2
+
+
+def unpack(row: Tensor, channels: int) -> Gaussian:
+    """The Gaussian of a row of `pack`; a weighted mean of rows is one too."""
+    rows, columns = _triangle(channels)
+    place = {pair: number for number, pair in enumerate(zip(rows, columns, strict=True))}
+    every = range(channels)
+    places = [place[min(i, j), max(i, j)] for i in every for j in every]
+    covariance = row[:, channels:][:, places].view(-1, channels, channels)
+    return Gaussian(row[:, :channels], covariance)
+
+
+def transport(own: Gaussian, wanted: Gaussian, noise: float) -> tuple[Tensor, Tensor]:
+    """The affine map of positions that takes one Gaussian to another with the least change.
+
+    A = S2 (S1 S2)^-1/2 for covariances S1 and S2, which is S1^-1/2 (S1^1/2 S2 S1^1/2)^1/2 S1^-1/2.
+
+    Args:
+        own: of N maps.
+        wanted: of as many, or of one.
+        noise: added to the variances, so that what is flat is not blown up.
+
+    Returns:
+        A (N, C, C) and b (N, C), float32: a position x becomes A x + b.
+    """
+    with torch.autocast(own.mean.device.type, enabled=False):
+        identity = torch.eye(own.mean.shape[1], dtype=torch.float64, device=own.mean.device)
+        first, second = (g.covariance.double() + noise * identity for g in (own, wanted))
+        matrix = (second @ _inverse_root(first @ second, identity)).float()
+        shift = wanted.mean.float() - (matrix @ own.mean[..., None].float())[..., 0]
+    return matrix, shift
+
+
+def moved(maps: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
+    """Maps (N, C, H, W) with each position x replaced by A x + b, float32; see `transport`."""
+    with torch.autocast(maps.device.type, enabled=False):
+        positions = matrix @ maps.float().flatten(2) + shift[..., None]
+    return positions.view_as(maps)
+
+
+def _triangle(channels: int) -> tuple[list[int], list[int]]:
+    pairs = [(i, j) for i in range(channels) for j in range(i, channels)]
+    return [i for i, _ in pairs], [j for _, j in pairs]
+
+
+def _inverse_root(matrices: Tensor, identity: Tensor) -> Tensor:
+    """M^-1/2 of matrices (N, C, C), float64, whose eigenvalues are real and above 0.
+
+    The coupled Newton-Schulz iteration (Higham 2008, "Functions of Matrices", eq. 6.35): products
+    only, so that it can be exported. Each step makes the smallest root 1.5 times as large, until
+    all are 1.
+    """
+    scale = matrices.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]  # above each eigenvalue
+    root, inverse = matrices / scale, identity.expand_as(matrices)
+    for _ in range(_STEPS):
+        step = (3 * identity - inverse @ root) / 2
+        root, inverse = root @ step, step @ inverse
+    return inverse / scale.sqrt()
