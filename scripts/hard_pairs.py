@@ -1,8 +1,8 @@
 """The pairs that style transfer finds hardest, at full size, to be looked at.
 
 `python scripts/hard_pairs.py STYLES OUTPUT [--run RUN]`: a face, print, a plain sky, a picture at
-night, line art and fur, each after a painting of the folder STYLES and after a picture of our painter, by the
-embedded stylizer or a run. Writes the pictures and `sheet.jpg`.
+night, line art and fur, each after a painting of the folder STYLES and after a picture of our
+painter, by the embedded stylizer or a run. Writes the pictures and `sheet.jpg`.
 """
 
 import argparse

@@ -20,7 +20,9 @@ def maps(seed: int, channels: int = 24, images: int = 2) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     mix = torch.randn(channels, channels, generator=generator) * torch.logspace(0.5, -2, channels)
     noise = torch.randn(images, channels, 16, 20, generator=generator)
-    return torch.einsum("ij,njhw->nihw", mix, noise) + torch.randn(channels, 1, 1, generator=generator)
+    return torch.einsum("ij,njhw->nihw", mix, noise) + torch.randn(
+        channels, 1, 1, generator=generator
+    )
 
 
 def test_the_map_is_the_optimal_transport() -> None:

@@ -5,6 +5,7 @@ affine map between two such Gaussians that changes least is known (Pitié and Ko
 linear Monge-Kantorovitch linear colour mapping for example-based colour transfer").
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -30,7 +31,7 @@ def gaussian_of(maps: Tensor) -> Gaussian:
         return Gaussian(mean, centered @ centered.mT / flat.shape[2])
 
 
-def pooled(several: list[Gaussian]) -> Gaussian:
+def pooled(several: Sequence[Gaussian]) -> Gaussian:
     """Of maps of one size, together, from the Gaussian of each."""
     means = torch.stack([one.mean for one in several])
     between = means - means.mean(0)

@@ -22,13 +22,13 @@ from torch.nn.functional import interpolate, leaky_relu, pixel_shuffle
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import Count, UserError
 from trompe.losses.perceptual import in_style
+from trompe.losses.transport import Gaussian, gaussian_of, moved, packed_size, transport, unpack
 from trompe.networks.palette import NOISE, PALETTE_DIM
 from trompe.networks.perceptual_network import PerceptualNetwork
 from trompe.networks.sight import Sight
 from trompe.networks.strokes import Paints, Statistics, shrunk
-from trompe.networks.tiling import Moments, moments_of
+from trompe.networks.tiling import moments_of
 from trompe.networks.transformer import Layer, Residual, StylePredictor, initialize
-from trompe.losses.transport import Gaussian, gaussian_of, moved, packed_size, transport, unpack
 
 # Colors beyond this share of the range would get no gradient through the tanh.
 _REACH = 0.95
@@ -80,7 +80,7 @@ class PaletteTransformer(nn.Module, Paints):
         self.last = nn.Conv2d(width, 12, 5, padding=2, padding_mode="reflect")
         layers = [module for module in self.modules() if isinstance(module, Layer)]
         self.sizes = [2 * layer.channels for layer in layers]
-        self.predictor = StylePredictor(style_dim, bottleneck, sum(self.sizes))
+        self.predictor = StylePredictor(style_dim, bottleneck, sum(self.sizes), _GAIN)
         noise = torch.randn(_GRAIN, _GRAIN, generator=keyed_generator(0, "grain"))
         self.register_buffer("grain", _GRAIN_STD * noise, persistent=False)
         initialize(self)
@@ -101,7 +101,7 @@ class PaletteTransformer(nn.Module, Paints):
         the normalization parameters.
         """
         gaussians = style[:, self.style_dim - PALETTE_DIM :]
-        return torch.cat([gaussians, _GAIN * self.predictor(style[:, : self.style_dim])], 1)
+        return torch.cat([gaussians, self.predictor(style)], 1)
 
     def forward(
         self, content: Tensor, parameters: Tensor, fixed: Statistics | None = None

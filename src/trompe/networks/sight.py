@@ -42,4 +42,3 @@ class Sight:
             features[..., edge:-edge, edge:-edge] if edge else features
             for features, edge in zip(maps.values(), edges, strict=True)
         ]
-

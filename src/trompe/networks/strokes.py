@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from trompe.losses import transport
-from trompe.networks.tiling import Moments
 from trompe.losses.transport import Gaussian
-
+from trompe.networks.tiling import Moments
 
 # Ours: longer pictures are made smaller than that, or a panorama would take gigabytes.
 _ASPECT = 2
@@ -73,9 +72,8 @@ def shrunk(content: Tensor, side: int) -> Tensor:
 
 def pooled(measured: Sequence[Statistics]) -> Statistics:
     """The statistics of several contents as if they were one picture."""
-    gaussians = [
-        transport.pooled(levels) for levels in zip(*(one.gaussians for one in measured), strict=True)
-    ]
+    levels = zip(*(one.gaussians for one in measured), strict=True)
+    gaussians = [transport.pooled(level) for level in levels]
     moments = []
     for layers in zip(*(one.moments for one in measured), strict=True):
         means = torch.stack([layer.mean for layer in layers])

@@ -24,6 +24,8 @@ from torch.nn.functional import (
 from trompe.errors import Count
 from trompe.networks.tiling import Moments, Tiled, stylize_in_tiles, tile_memory
 
+_LARGEST = 3  # ours: parameters were below this in networks that knew their styles apart
+
 
 class StyleTransformer(nn.Module, Tiled):
     """Content images and a style's parameters to stylized images.
@@ -117,17 +119,20 @@ class StylePredictor(nn.Module):
 
     The first layer's weights are scaled as it runs (Karras et al. 2018,
     https://arxiv.org/abs/1710.10196, sec. 4.1): a step of Adam, which has one size for all of its
-    thousands of inputs, would throw the bottleneck far.
+    thousands of inputs, would throw the bottleneck far. The bottleneck is normalized and the
+    parameters are bound: layers that are normalized again do not care how large these are, and what
+    all styles have in common in them grew until the styles' own part no longer counted.
 
     Args:
         style_dim: length of what describes a style.
         bottleneck: numbers to which it is reduced.
         parameters: P.
+        gain: the parameters are multiplied by this; it also decides how fast they learn.
     """
 
-    def __init__(self, style_dim: int, bottleneck: int, parameters: int) -> None:
+    def __init__(self, style_dim: int, bottleneck: int, parameters: int, gain: float = 1.0) -> None:
         super().__init__()
-        self.style_dim = style_dim
+        self.style_dim, self.gain = style_dim, gain
         self.weight = nn.Parameter(torch.randn(bottleneck, style_dim))
         self.bias = nn.Parameter(torch.zeros(bottleneck))
         self.last = nn.Linear(bottleneck, parameters)
@@ -135,9 +140,10 @@ class StylePredictor(nn.Module):
     def forward(self, style: Tensor) -> Tensor:
         """The parameters; a description may be longer, and the rest is not looked at."""
         given = layer_norm(style[:, : self.style_dim], (self.style_dim,))
-        scale = (2 / self.style_dim) ** 0.5
-        parameters: Tensor = self.last(leaky_relu(linear(given, scale * self.weight, self.bias), 0.2))
-        return parameters
+        weight = (2 / self.style_dim) ** 0.5 * self.weight
+        hidden = leaky_relu(linear(given, weight, self.bias), 0.2)
+        parameters = self.last(layer_norm(hidden, hidden.shape[1:]))
+        return _LARGEST * torch.tanh(self.gain / _LARGEST * parameters)
 
 
 class Residual(nn.Module):

@@ -85,7 +85,8 @@ class FeedForward:
         height, width = content.shape[2:]
         padded = repeat_edges(content, self.method.multiple)
         tile = self.choose_tile(*padded.shape[2:])
-        with autocast_picture(self.device), _enough_memory(f"a picture of {width} x {height} pixels"):
+        what = f"a picture of {width} x {height} pixels"
+        with autocast_picture(self.device), _enough_memory(what):
             picture = self.method.render(padded, style, strength, tile, held, **self.options)
         return picture[..., :height, :width]
 
@@ -99,8 +100,8 @@ class FeedForward:
         """The side of the tiles for a picture; None if it can be made whole.
 
         Raises:
-            UserError: if it is too large for the memory, saying what would fit, or the model does not
-            work in tiles.
+            UserError: if it is too large for the memory, saying what would fit, or the model does
+                not work in tiles.
         """
         limit, longer = self.memory_limit(), max(height, width)
         whole = self.method.tile_memory(height, width, longer)
