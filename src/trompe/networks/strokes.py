@@ -55,7 +55,8 @@ class Paints(ABC):
 def shrinkage(content: Tensor, side: int) -> float:
     """By how much `shrunk` makes images smaller; 1 or above: not at all."""
     height, width = content.shape[2:]
-    return min(side / min(height, width), side * (_ASPECT / (height * width)) ** 0.5)
+    scale: float = side * (_ASPECT / (height * width)) ** 0.5
+    return min(side / min(height, width), scale)
 
 
 def shrunk(content: Tensor, side: int) -> Tensor:

@@ -54,7 +54,7 @@ class StyleTransformer(nn.Module, Tiled):
         self.last = nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect")
         layers = [module for module in self.modules() if isinstance(module, Layer)]
         self.sizes = [2 * layer.channels for layer in layers]
-        self.predictor = StylePredictor(style_dim, bottleneck, sum(self.sizes))
+        self.predictor: Any = StylePredictor(style_dim, bottleneck, sum(self.sizes))
         initialize(self)
         # Every style starts near plain normalization: scale 1, shift 0.
         for weight in (self.predictor.last.weight, self.last.weight):

@@ -85,7 +85,7 @@ def _digest(weights: Mapping[str, Any]) -> str:
     for name, tensor in sorted(weights.items()):
         if isinstance(tensor, Tensor):
             found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            found.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+            found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 
