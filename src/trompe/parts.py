@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import re
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trompe.errors import Count, UserError, is_number, show
 
+_UNKNOWN = re.compile(r"target '([\w.]+)':.*unexpected keyword argument '(\w+)'", re.DOTALL)
 _Natural = Annotated[int, 0]
 _LEAST = {_Natural: 0, Count: 1}
 _PLAIN: dict[Any, str] = {
@@ -37,7 +39,7 @@ def make(config: Any, key: str, **given: Any) -> Any:
         given: parameters that are not configured.
 
     Raises:
-        UserError: see `check_parts`.
+        UserError: see `check_parts`; or if a part does not take a parameter.
         InstantiationException: if one cannot be made, with its key.
     """
     if isinstance(config, DictConfig):
@@ -50,6 +52,11 @@ def make(config: Any, key: str, **given: Any) -> Any:
     except InstantiationException as error:
         text, _, inner = str(error).partition("\nfull_key: ")
         where = f"{key}.{inner}" if inner else key
+        if unknown := _UNKNOWN.search(text):
+            what, part = f"{where}.{unknown[2]}", unknown[1].rpartition(".")[2]
+            raise UserError(
+                f"{what}: {part} does not take this; leave it out, or take it away with ~{what}"
+            ) from error
         raise InstantiationException(f"{text}\nfull_key: {where}") from error.__cause__
 
 
