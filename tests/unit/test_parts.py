@@ -59,4 +59,6 @@ def test_others_parts_are_made_as_they_are() -> None:
     made = make(OmegaConf.create({"a": PART, "b": None}), "parts")
     assert list(made) == ["a"] and made["a"].width == 1
     with pytest.raises(InstantiationException, match=r"full_key: parts\.a"):
+        make({"a": {"_target_": "torch.nn.Conv2d"}}, "parts")
+    with pytest.raises(UserError, match=r"^parts\.a\.height: Derived does not take this"):
         make({"a": {**PART, "height": 1}}, "parts")
