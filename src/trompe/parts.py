@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trompe.errors import Count, UserError, is_number, show
 
-_UNKNOWN = re.compile(r"target '([\w.]+)':.*unexpected keyword argument '(\w+)'", re.DOTALL)
+_UNKNOWN = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
 _Natural = Annotated[int, 0]
 _LEAST = {_Natural: 0, Count: 1}
 _PLAIN: dict[Any, str] = {
@@ -52,12 +52,31 @@ def make(config: Any, key: str, **given: Any) -> Any:
     except InstantiationException as error:
         text, _, inner = str(error).partition("\nfull_key: ")
         where = f"{key}.{inner}" if inner else key
-        if unknown := _UNKNOWN.search(text):
-            what, part = f"{where}.{unknown[2]}", unknown[1].rpartition(".")[2]
+        if what := _find_unknown(config, key, text):
             raise UserError(
-                f"{what}: {part} does not take this; leave it out, or take it away with ~{what}"
+                f"{what}: the part does not take this; leave it out, or take it away with ~{what}"
             ) from error
         raise InstantiationException(f"{text}\nfull_key: {where}") from error.__cause__
+
+
+def _find_unknown(config: Any, key: str, text: str) -> str | None:
+    """The key of a parameter that a part did not take, by what Python said of it."""
+    said = _UNKNOWN.search(text)
+    if said is None or not isinstance(config, dict):
+        return None
+    if said[2] in config and _takes_up(str(config.get("_target_")), said[1]):
+        return f"{key}.{said[2]}"
+    found = (_find_unknown(value, f"{key}.{name}", text) for name, value in config.items())
+    return next(filter(None, found), None)
+
+
+def _takes_up(target: str, name: str) -> bool:
+    """Whether what Python named is a part, or a base of it that its parameters are passed on to."""
+    try:
+        maker = get_object(target)
+    except Exception:  # an import may raise anything
+        return False
+    return name in [one.__name__ for one in getattr(maker, "__mro__", (maker,))]
 
 
 def check_parts(config: Any, key: str) -> None:

@@ -19,6 +19,8 @@ from trompe.errors import UserError
 from trompe.methods import embedded
 from trompe.metrics.pairs import PatchDistance
 from trompe.networks.palette import palette_of
+from trompe.parts import make
+from trompe.stylizers import feed_forward
 from trompe.stylizers.colors import CHOICES
 from trompe.stylizers.flicker import Flicker
 from trompe.stylizers.picture_files import read
@@ -178,5 +180,62 @@ def test_what_a_stylizer_does_not_take_is_refused(
         cfg = compose("stylize", [*files, f"out={tmp_path / 'out'}", *given])
         with pytest.raises((UserError, InstantiationException)) as refused:
             stylize(cfg)
-    assert told in str(refused.value)
+    error = refused.value
+    said = error if isinstance(error, UserError) else error.__cause__
+    assert isinstance(said, UserError) and told in str(said)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("+stylizer.weights.wings=1", "stylizer.weights.wings: choose from content"),
+        ("stylizer.perceptual.content_layers=[]", "transported=30 needs content_layers"),
+        ("stylizer.perceptual.style_layers=[]", "moments=100 needs style_layers"),
+    ],
+)
+def test_weights_that_an_optimization_cannot_follow_are_refused(given: str, told: str) -> None:
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        cfg = compose("stylize", ["content=x", "stylizer=gatys", given])
+        with pytest.raises((UserError, InstantiationException)) as refused:
+            make(cfg.stylizer, "stylizer")
+    error = refused.value
+    said = error if isinstance(error, UserError) else error.__cause__
+    assert isinstance(said, UserError) and told in str(said)
+
+
+def test_what_a_picture_depends_on_is_in_the_fingerprint() -> None:
+    found = set()
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        for layers in ("[b0,b2,b4]", "[b2]"):
+            given = f"stylizer.perceptual.content_layers={layers}"
+            cfg = compose("stylize", ["content=x", "stylizer=gatys", given])
+            found.add(make(cfg.stylizer, "stylizer").fingerprint)
+    assert len(found) == 2
+
+
+def test_features_do_not_move_with_the_size_of_a_picture() -> None:
+    """The same region of a picture, with a few pixels more at the right and the bottom."""
+    stylizer = Embedded(tile=None, memory_gib=None)
+    photo = torch.from_numpy(skimage.data.coffee()).permute(2, 0, 1)[None] / 127.5 - 1
+    style = stylizer.describe(photo[..., 100:300, 100:300])
+    held = stylizer.hold([photo[..., :160, :160]], style, 1)
+    made = [stylizer.render(photo[..., :n, :n], style, 1, held) for n in (160, 156)]
+    apart = (made[0][..., :96, :96] - made[1][..., :96, :96]).abs().mean() * 127.5
+    assert apart < 0.5
+
+
+@pytest.mark.parametrize("strokes_at", [1, 64])
+def test_strokes_of_any_size_and_long_pictures(
+    strokes_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_forward, "cpu_has_bf16", lambda: False)
+    stylizer = Embedded(tile=None, memory_gib=None, options={"strokes_at": strokes_at})
+    style = stylizer.describe(torch.rand(1, 3, 64, 64) * 2 - 1)
+    content = torch.rand(1, 3, 20, 700) * 2 - 1
+    assert stylizer.render(content, style, 0.5).shape == content.shape
+    # A still frame that is held is the picture itself.
+    square = torch.nn.functional.interpolate(content[..., :20], (160, 160), mode="bicubic")
+    held = stylizer.hold([square], style, 0.5)
+    apart = (stylizer.render(square, style, 0.5, held) - stylizer.render(square, style, 0.5)).abs()
+    assert apart.mean() * 127.5 < 0.1

@@ -30,7 +30,7 @@ from trompe.training.recorded import recorded
         ("model.optimizer.lr=-1", "model.optimizer: Invalid learning rate"),
         ("model.optimizer.lr=abc", "model.optimizer.lr=abc must be a number"),
         ("model.generator_lr=null", "model.generator_lr=null must be a number or a schedule"),
-        ("+model.generator.wings=2", "model.generator.wings: MLPGenerator does not take this"),
+        ("+model.generator.wings=2", "model.generator.wings: the part does not take this"),
         ("model.accumulate=0", "model.accumulate=0 must be a whole number of at least 1"),
         ("model.accumulate=1.5", "model.accumulate=1.5 must be a whole number of at least 1"),
         ("model.ema_half_life_kimg=-1", "ema_half_life_kimg=-1 must be a number of at least 0"),

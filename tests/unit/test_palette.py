@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from trompe.losses.transport import gaussian_of, pack
+from trompe.losses.transport import Gaussian, gaussian_of, pack, packed_size
 from trompe.networks.palette import PALETTE_DIM, color_map, palette_of, recolor
 from trompe.networks.palette_transformer import PaletteTransformer
-from trompe.networks.perceptual_network import RandomConvPerceptual
+from trompe.networks.perceptual_network import EfficientNetLite0Perceptual, RandomConvPerceptual
 from trompe.networks.sight import Sight
 from trompe.networks.strokes import pooled, shrunk
 
@@ -135,6 +135,38 @@ def test_measured_statistics_stand_for_those_of_the_picture(network: PaletteTran
     assert torch.allclose(mixed.moments[0].variance, between, rtol=1e-3, atol=1e-4)
 
 
+def test_strokes_depend_on_features_in_the_style_and_on_fixed_ones(
+    network: PaletteTransformer,
+) -> None:
+    content, style = picture(1, 64).clamp(-1, 1), described(picture(2))
+    parameters = network.predict(style)
+    plain, own = network(content, parameters), network.measure(content, parameters)
+    # The style's features alone: the palette and what is predicted stay.
+    others = parameters.clone()
+    end = PALETTE_DIM + sum(map(packed_size, network.sight.channels))
+    others[:, PALETTE_DIM:end] = network.predict(described(picture(3)))[:, PALETTE_DIM:end]
+    assert (network(content, others) - plain).abs().mean() > 0.005
+    # The content's own, where they are given.
+    features = [Gaussian(g.mean + 1, g.covariance) for g in own.gaussians[1:]]
+    fixed = own._replace(gaussians=[own.gaussians[0], *features])
+    assert (network(content, parameters, fixed) - plain).abs().mean() > 0.005
+
+
+@pytest.mark.parametrize("order", [["conv1", "conv3"], ["conv3", "conv1"], ["conv1"] * 2])
+def test_content_layers_are_in_the_order_of_computation(order: list[str]) -> None:
+    encoder = RandomConvPerceptual([], order, width=4)
+    assert encoder.content_layers == tuple(dict.fromkeys(sorted(order)))
+    assert len(Sight(encoder)(picture(1).clamp(-1, 1))) == len({*order})
+
+
+@pytest.mark.parametrize("layers", [["b0", "b2", "b4"], ["b2", "b8e"]])
+@pytest.mark.parametrize("size", [(16, 16), (20, 36), (64, 48)])
+def test_features_lie_where_the_picture_has_them(layers: list[str], size: tuple[int, int]) -> None:
+    sight = Sight(EfficientNetLite0Perceptual([], layers))
+    for maps, stride in zip(sight(torch.zeros(1, 3, *size)), sight.strides, strict=True):
+        assert maps.shape[2:] == tuple(-(-side // stride) for side in size)
+
+
 def test_strokes_of_a_small_picture_are_painted_on_a_large_one(network: PaletteTransformer) -> None:
     style = picture(2)
     small = picture(1, 16).clamp(-1, 1)
@@ -169,4 +201,5 @@ def test_a_panorama_is_shrunk_by_its_pixels() -> None:
     made = shrunk(torch.zeros(1, 3, 200, 4000), 100)
     assert made.shape[2] * made.shape[3] == pytest.approx(2 * 100**2, rel=0.05)
     assert made.shape[3] / made.shape[2] == pytest.approx(20, rel=0.05)
-    assert shrunk(torch.zeros(1, 3, 400, 600), 100).shape[2:] == (100, 152)
+    assert shrunk(torch.zeros(1, 3, 400, 600), 100).shape[2:] == (96, 152)
+    assert shrunk(torch.zeros(1, 3, 16, 900), 1).shape[2:] == (16, 16)

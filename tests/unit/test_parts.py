@@ -60,5 +60,5 @@ def test_others_parts_are_made_as_they_are() -> None:
     assert list(made) == ["a"] and made["a"].width == 1
     with pytest.raises(InstantiationException, match=r"full_key: parts\.a"):
         make({"a": {"_target_": "torch.nn.Conv2d"}}, "parts")
-    with pytest.raises(UserError, match=r"^parts\.a\.height: Derived does not take this"):
+    with pytest.raises(UserError, match=r"^parts\.a\.height: the part does not take this"):
         make({"a": {**PART, "height": 1}}, "parts")

@@ -16,29 +16,29 @@ def test_only_the_first_part_of_a_description_is_looked_at() -> None:
     assert torch.equal(predictor()(style), predictor()(longer))
 
 
-def test_what_all_styles_have_in_common_cannot_drown_their_own() -> None:
+def test_parameters_stay_bounded_however_far_the_bottleneck_grows() -> None:
     made, style = predictor(), torch.randn(8, 400)
-    apart = made(style).std(0).mean()
+    before = made(style)
     with torch.no_grad():
         made.weight.mul_(1e3)
-        made.last.bias.add_(1e3 * torch.randn(60))
-        made.bias.mul_(1e3)
-    parameters = made(style)
-    assert parameters.abs().max() <= 3
+    # The bottleneck is normalized: its size means nothing.
+    torch.testing.assert_close(made(style), before, atol=1e-3, rtol=1e-3)
     with torch.no_grad():
-        made.last.bias.zero_()
-    assert made(style).std(0).mean() > 0.5 * apart
+        made.last.weight.mul_(1e3)
+    assert made(style).abs().max() <= 3 < 1e3 * before.abs().max()
 
 
 def test_a_step_of_adam_moves_the_bottleneck_little() -> None:
     """However many inputs there are: all of a step's signs may agree."""
-    style, changes = torch.randn(1, 4000), []
-    for size in (400, 4000):
+    changes = []
+    for size in (400, 40_000):
         torch.manual_seed(0)
-        made = StylePredictor(size, 20, 60)
-        optimizer = torch.optim.Adam(made.parameters(), 1e-3)
+        made, style = StylePredictor(size, 20, 60), torch.randn(1, size)
+        made.last.requires_grad_(False)
+        optimizer = torch.optim.Adam([made.weight], 1e-3)
         before = made(style).detach()
         made(style).sum().backward()
         optimizer.step()
         changes.append((made(style).detach() - before).abs().mean().item())
-    assert changes[1] < 4 * changes[0] and changes[1] < 0.3
+    # Ten times as far by the root of their number; unscaled weights of He's size, a hundred times.
+    assert changes[1] < 15 * changes[0], changes

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from trompe.losses.perceptual import in_style, transported_loss
+from trompe.losses.perceptual import transported_loss
 from trompe.losses.transport import (
+    Gaussian,
     gaussian_of,
+    in_style,
     moved,
     pack,
     packed_size,
@@ -55,6 +57,14 @@ def test_features_take_on_the_moments_of_a_style_and_keep_the_order() -> None:
     assert ((centered[0] * centered[1]).sum(1) > -1e-3).all()
 
 
+def test_variances_may_differ_by_much() -> None:
+    """Square roots of eigenvalues that differ by a factor of 1e4, as the iteration promises."""
+    values = torch.tensor([1e2, 1.0, 1e-2])
+    own = Gaussian(torch.zeros(1, 3), torch.diag(values)[None])
+    matrix, _ = transport(own, own, 0.0)  # of S S^-1, whose roots are the values
+    torch.testing.assert_close(matrix, torch.eye(3)[None], rtol=1e-3, atol=1e-3)
+
+
 def test_what_is_flat_is_not_blown_up() -> None:
     flat = torch.full((1, 24, 8, 8), 0.5) + 1e-3 * maps(3, images=1)[..., :8, :8]
     made = in_style(flat, gaussian_of(flat), gaussian_of(maps(2, images=1)))
@@ -83,8 +93,11 @@ def test_the_loss_is_zero_at_the_content_in_the_style() -> None:
     # Nothing of the content's own statistics is asked for: its contrast does not matter.
     louder = transported_loss(wanted, 2 * content, style)
     assert louder < 0.05 * transported_loss(content, content, style)
-    features = content.clone().requires_grad_()
-    transported_loss(features, content, style).backward()
+    features, source = content.clone().requires_grad_(), content.clone().requires_grad_()
+    transported_loss(features, source, style).backward()
     assert features.grad is not None and features.grad.abs().sum() > 0
+    assert source.grad is None
     with pytest.raises(ValueError, match="do not agree"):
         transported_loss(content[..., :8, :], content, style)
+    with pytest.raises(ValueError, match="do not agree"):
+        transported_loss(content[:, :8], content, style)

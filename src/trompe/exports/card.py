@@ -99,7 +99,8 @@ def _shape(shape: Sequence[int | str]) -> str:
 def _training(source: Source) -> str:
     config = source.config
     data = config.get("data") or {}
-    first = f", after {source.before * 1000:,.0f} by what it began with" if source.before else ""
+    earlier = f"{source.before * 1000:,.0f}"
+    first = f", after the {earlier} of the weights that it began with" if source.before else ""
     told = {
         "images seen": f"{source.kimg * 1000:,.0f}{first} (checkpoint: {source.checkpoint})",
         "data": f"`{data.get('_target_', 'unknown')}`",

@@ -13,12 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trompe.losses.transport import Gaussian, gaussian_of, moved, transport
+from trompe.losses.transport import Gaussian, gaussian_of, in_style
 
 # Added to a variance before its root: the authors' code of Huang & Belongie 2017.
 VARIANCE_EPS = 1e-5
-# Added to the variances of features that are transported, whose deviation over photographs is 1.
-_NOISE = 0.03  # ours: with ten times as much, Gatys' pictures are the same
 
 
 class ChannelStatistics(NamedTuple):
@@ -190,21 +188,6 @@ def content_loss(features: Tensor, content: Tensor) -> Tensor:
     return _difference(_maps(features), _maps(content)).square().mean()
 
 
-def in_style(features: Tensor, own: Gaussian, style: Gaussian) -> Tensor:
-    """Features (N, C, H, W), float32, with the mean and covariance of a style, changed least.
-
-    Their structure is the content's, and what the channels have in common the style's. Li et al.
-    2017 (https://arxiv.org/abs/1705.08086, sec. 3.2) whiten and color features to the same end;
-    Lu et al. 2019 (https://arxiv.org/abs/1906.00668) take the optimal transport, as here.
-
-    Args:
-        features: of the content.
-        own: their Gaussian, or one to take instead.
-        style: that of the style's features.
-    """
-    return moved(features, *transport(own, style, _NOISE))
-
-
 def transported_loss(features: Tensor, content: Tensor, style: Gaussian) -> Tensor:
     """`content_loss` with the content's features in the style; no gradient goes through these.
 
@@ -213,6 +196,7 @@ def transported_loss(features: Tensor, content: Tensor, style: Gaussian) -> Tens
     Raises:
         ValueError: if the shapes do not agree.
     """
+    _check_shapes(features, content)
     with torch.no_grad():
         wanted = in_style(content, gaussian_of(content), style)
     return content_loss(features, wanted)

@@ -72,7 +72,14 @@ class AdversarialStyle(StyleTransfer, Adversarial):
         self.generator.to(memory_format=torch.contiguous_format)
         self.generator_ema.to(memory_format=torch.contiguous_format)
         self.perception = perception
+        network: Any
+        for network in (self.generator, self.generator_ema.network):
+            # Of the same weights one copy is enough, in memory and in what is exported.
+            own: PerceptualNetwork | None = getattr(network, "encoder", None)
+            if own is not None and own.fingerprint == perceptual.fingerprint:
+                network.look_through(perceptual)
         self.weights = check_weights(weights, _LOSSES)
+        perception.check("model.weights", self.weights)
         self.warmup_kimg = warmup_kimg
         self.identity_every = identity_every
 

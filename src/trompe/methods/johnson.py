@@ -59,6 +59,7 @@ class Johnson(StyleTransfer):
         self.generator_ema = Averaged(generator, ema_half_life_kimg, ema_rampup)
         self.perception = Perception(perceptual)
         self.weights = check_weights(weights, _LOSSES)
+        self.perception.check("model.weights", self.weights)
         self.style_index = style_index
         self.optimizer = optimizer
         self.lr = lr

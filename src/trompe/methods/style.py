@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 from trompe.data.content_style import StyleBatch
 from trompe.engine.randomness import keyed_generator
 from trompe.engine.schedules import Number
+from trompe.errors import UserError
 from trompe.images import to_signed, to_uint8
 from trompe.losses.perceptual import (
     ChannelStatistics,
@@ -29,7 +30,9 @@ from trompe.methods.method import Method
 from trompe.methods.style_rendering import RendersStyle
 from trompe.networks.palette import PALETTE_DIM, palette_of
 from trompe.networks.perceptual_network import PerceptualNetwork
+from trompe.networks.sight import Sight
 
+_OF_CONTENT, _OF_STYLE = ("content", "transported"), ("gram", "moments", "statistics")
 # Images are shifted by at most this many pixels before they are compared: the stride of b8e is 16.
 _SHIFT = 8
 
@@ -90,6 +93,9 @@ class StyleTransfer(Method, Generates, RendersStyle):
         perception: Perception | None = getattr(self, "perception", None)
         if self.takes_style and perception is not None:
             networks["perceptual"] = perception.network
+            encoder = getattr(self.generator_ema.network, "encoder", None)
+            if encoder is not None and encoder is not perception.network:
+                networks["encoder"] = encoder
         return networks
 
 
@@ -114,6 +120,23 @@ class Perception:
 
     def __init__(self, network: PerceptualNetwork) -> None:
         self.network = network
+        self.sight = Sight(network)
+
+    def check(self, key: str, weights: Mapping[str, Number]) -> None:
+        """Refuse losses on layers that the network was not asked for.
+
+        Raises:
+            UserError: naming the weight below `key` in the config.
+        """
+        layers = {"content": self.network.content_layers, "style": self.network.style_layers}
+        for name, weight in weights.items():
+            kind = "content" if name in _OF_CONTENT else "style"
+            if name in (*_OF_CONTENT, *_OF_STYLE) and weight != 0 and not layers[kind]:
+                raise UserError(
+                    f"{key}.{name}={weight} needs {kind}_layers of the perceptual network"
+                )
+        if weights.get("transported", 0) != 0:
+            self.network.check_units(f"{key}.transported")
 
     @cached_property
     def style_dim(self) -> int:
@@ -144,7 +167,7 @@ class Perception:
             }
             parts = [targets[name].statistics for name in network.style_layers]
             flat = [part for mean, std in parts for part in (mean, std.log())]
-            gaussians = [pack(targets[name].moments) for name in network.content_layers]
+            gaussians = [pack(gaussian_of(maps)) for maps in self.sight(style)]
             return targets, torch.cat([*flat, palette_of(style), *gaussians], 1)
 
     def losses(
@@ -174,16 +197,17 @@ class Perception:
             features = network(moved)
             with torch.no_grad():
                 wanted = network(still, network.content_layers)
-            own = features
             of_content: dict[str, Callable[[str], Tensor]] = {
-                "content": lambda k: content_loss(own[k], wanted[k]),
-                "transported": lambda k: transported_loss(own[k], wanted[k], targets[k].moments),
+                "content": lambda k: content_loss(features[k], wanted[k]),
+                "transported": lambda k: transported_loss(
+                    features[k], wanted[k], targets[k].moments
+                ),
             }
             of_style: dict[str, Callable[[str], Tensor]] = {
-                "gram": lambda k: relative_gram_distance(gram_matrix(own[k]), targets[k].gram),
-                "moments": lambda k: moments_distance(gaussian_of(own[k]), targets[k].moments),
+                "gram": lambda k: relative_gram_distance(gram_matrix(features[k]), targets[k].gram),
+                "moments": lambda k: moments_distance(gaussian_of(features[k]), targets[k].moments),
                 "statistics": lambda k: statistics_distance(
-                    channel_statistics(own[k]), targets[k].statistics
+                    channel_statistics(features[k]), targets[k].statistics
                 ),
             }
             return {

@@ -40,7 +40,9 @@ class RendersStyle(FromPictures):
     """
 
     takes_style = True
-    multiple = 4  # the generators halve the resolution twice
+    # The generators halve the resolution twice, and what sees the content three times: where a side
+    # is no multiple, that pads both sides differently, and its features are moved.
+    multiple = 8
     generator_ema: Averaged
 
     @property
@@ -92,12 +94,18 @@ class RendersStyle(FromPictures):
             return None
         network = self.generator_ema.network
         side = _side(**options)
-        small = [shrunk(frame, side) if side else frame for frame in frames]
-        own = torch.stack([self._describe_content(frame) for frame in small]).mean(0)
+        small, codes = [], []
+        for frame in frames:
+            codes.append(self._describe_content(frame))
+            small.append(shrunk(frame, side) if side else frame)
+        own = torch.stack(codes).mean(0)
         plain = network.predict(own)
         styled = torch.lerp(plain, network.predict(style), strength)
-        measured = [pooled([network.measure(x, p) for x in small]) for p in (styled, plain)]
-        return Held(own, measured[0], measured[1] if strength < 1 else None)
+
+        def measure(parameters: Tensor) -> Statistics:
+            return pooled([network.measure(frame, parameters) for frame in small])
+
+        return Held(own, measure(styled), measure(plain) if strength < 1 else None)
 
     def tile_memory(self, height: int, width: int, tile: int) -> int | None:
         """See `FromPictures`: as its generator can."""

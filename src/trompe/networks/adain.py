@@ -58,6 +58,15 @@ class AdaINDecoder(nn.Module):
         with torch.no_grad():
             self.last.weight.mul_(0.1)
 
+    @property
+    def encoder(self) -> PerceptualNetwork:
+        """The network that sees the content."""
+        return self._encoder[0]
+
+    def look_through(self, network: PerceptualNetwork) -> None:
+        """See the content with this network, which has the same weights, from now on."""
+        self._encoder = (network,)
+
     def predict(self, style: Tensor) -> Tensor:
         """The layer's means and standard deviations (N, 2 C), of descriptions (N, style_dim)."""
         own = style[:, self._start : self._start + 2 * self._channels]
@@ -67,7 +76,7 @@ class AdaINDecoder(nn.Module):
     def forward(self, content: Tensor, parameters: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [-1, 1], H and W multiples of 4, in the style of `parameters`."""
         height, width = content.shape[2:]
-        encoder = self._encoder[0].to(content.device)
+        encoder = self.encoder.to(content.device)
         with torch.autocast(content.device.type, enabled=False):
             features = encoder(content.float(), (self.layer,))[self.layer]
             mean, std = parameters.float().chunk(2, 1)

@@ -21,8 +21,15 @@ from torch.nn.functional import interpolate, leaky_relu, pixel_shuffle
 
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import Count, UserError
-from trompe.losses.perceptual import in_style
-from trompe.losses.transport import Gaussian, gaussian_of, moved, packed_size, transport, unpack
+from trompe.losses.transport import (
+    Gaussian,
+    gaussian_of,
+    in_style,
+    moved,
+    packed_size,
+    transport,
+    unpack,
+)
 from trompe.networks.palette import NOISE, PALETTE_DIM
 from trompe.networks.perceptual_network import PerceptualNetwork
 from trompe.networks.sight import Sight
@@ -52,7 +59,7 @@ class PaletteTransformer(nn.Module, Paints):
         bottleneck: numbers to which a style is reduced before the parameters are predicted.
 
     Raises:
-        UserError: if the encoder has no content layer.
+        UserError: if the encoder has no content layer, or features in other units.
     """
 
     def __init__(
@@ -67,8 +74,10 @@ class PaletteTransformer(nn.Module, Paints):
         super().__init__()
         if not encoder.content_layers:
             raise UserError("the palette generator needs content layers of model.perceptual")
+        encoder.check_units("the palette generator")
         self.style_dim = style_dim
         self.sight = Sight(encoder)
+        self.is_early = [stride <= _HALF for stride in self.sight.strides]
         # The content, and the content in the style's colors.
         self.down: Any = nn.ModuleList([Layer(6, width, 7, stride=2), Layer(width, wide, 3, 2)])
         self.see: Any = nn.ModuleList(
@@ -90,9 +99,18 @@ class PaletteTransformer(nn.Module, Paints):
 
     def _seen_channels(self) -> tuple[int, int]:
         """Of the layers that enter at half of the resolution, and of those at a quarter."""
-        channels, strides = self.sight.channels, self.sight.strides
-        early = sum(n for n, stride in zip(channels, strides, strict=True) if stride <= _HALF)
+        channels = self.sight.channels
+        early = sum(n for n, is_early in zip(channels, self.is_early, strict=True) if is_early)
         return early, sum(channels) - early
+
+    @property
+    def encoder(self) -> PerceptualNetwork:
+        """The network that sees the content."""
+        return self.sight.network
+
+    def look_through(self, network: PerceptualNetwork) -> None:
+        """See the content with this network, which has the same weights, from now on."""
+        self.sight.network = network
 
     def predict(self, style: Tensor) -> Tensor:
         """Parameters (N, P) of described styles (N, S).
@@ -106,7 +124,7 @@ class PaletteTransformer(nn.Module, Paints):
     def forward(
         self, content: Tensor, parameters: Tensor, fixed: Statistics | None = None
     ) -> Tensor:
-        """Images (N, 3, H, W) in [-1, 1], H and W multiples of 4, in the style of `parameters`.
+        """Images (N, 3, H, W) in [-1, 1], H and W multiples of 8, in the style of `parameters`.
 
         Args:
             content: images in [-1, 1].
@@ -209,9 +227,9 @@ class PaletteTransformer(nn.Module, Paints):
         return colors, features, parts[-1]
 
     def _by_size(self, seen: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        pairs = list(zip(seen, self.sight.strides, strict=True))
-        early = [maps for maps, stride in pairs if stride <= _HALF]
-        return early, [maps for maps, stride in pairs if stride > _HALF]
+        pairs = list(zip(seen, self.is_early, strict=True))
+        early = [maps for maps, is_early in pairs if is_early]
+        return early, [maps for maps, is_early in pairs if not is_early]
 
 
 def painted(recolored: Tensor, strokes: Tensor) -> Tensor:

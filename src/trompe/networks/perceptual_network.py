@@ -32,9 +32,14 @@ class PerceptualNetwork(FrozenNetwork):
         content_layers: names of the layers whose activations are the content.
         known: names of all layers, in the order of computation.
 
+    Attributes:
+        in_units: whether the deviation of features is of the order of 1.
+
     Raises:
         UserError: if there is no such layer, or none is requested.
     """
+
+    in_units = True
 
     def __init__(
         self,
@@ -44,13 +49,28 @@ class PerceptualNetwork(FrozenNetwork):
         known: Collection[str],
     ) -> None:
         self.style_layers = tuple(style_layers)
-        self.content_layers = tuple(content_layers)
-        asked = {*self.style_layers, *self.content_layers}
+        given = {*content_layers}
+        # In the order of computation, as features come: their Gaussians are told apart by place.
+        self.content_layers = tuple(layer for layer in known if layer in given)
+        asked = {*self.style_layers, *given}
         if not asked or not asked <= set(known):
             wrong = ", ".join(sorted(asked - set(known))) or "none"
             raise UserError(f"{name}: no such layer: {wrong}; choose from {', '.join(known)}")
         self.layers = tuple(layer for layer in known if layer in asked)
         super().__init__(name, f"{name}/{','.join(self.layers)}")
+
+    def check_units(self, what: str) -> None:
+        """Refuse features that are not in units of their deviation, where `what` needs these.
+
+        Raises:
+            UserError: saying so.
+        """
+        if not self.in_units:
+            raise UserError(
+                f"{what} needs features in units of their deviation, which {self.name} does not "
+                "give: use perceptual efflite0, or style_generator transformer and "
+                "weights.content instead of weights.transported"
+            )
 
     def walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Name and features of each layer, computed as the caller iterates."""
@@ -155,6 +175,8 @@ class VGG19(PerceptualNetwork):
     )
     MEAN = (0.485, 0.456, 0.406)  # of ImageNet, in [0, 1], as the weights were trained
     STD = (0.229, 0.224, 0.225)
+
+    in_units = False
 
     def __init__(
         self,

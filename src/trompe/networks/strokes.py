@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 
 from trompe.losses import transport
 from trompe.losses.transport import Gaussian
+from trompe.networks.perceptual_network import MINIMUM_SIDE
 from trompe.networks.tiling import Moments
 
 # Ours: longer pictures are made smaller than that, or a panorama would take gigabytes.
@@ -20,7 +21,8 @@ class Statistics(NamedTuple):
     """What the network measures of a content, to give it a style.
 
     Args:
-        gaussians: of its colors, and of its features at the layers of the network that sees it.
+        gaussians: of its colors, and of its features at the layers of the network that sees it, for
+            one picture.
         moments: of each layer that is normalized.
     """
 
@@ -62,12 +64,12 @@ def shrinkage(content: Tensor, side: int) -> float:
 def shrunk(content: Tensor, side: int) -> Tensor:
     """Images (N, 3, H, W) with at most `side` pixels on the shorter side, and 2 `side`^2 in all.
 
-    Where they are made smaller, both sides become multiples of 4.
+    Where they are made smaller, both sides become multiples of 8, and at least 16.
     """
     scale = shrinkage(content, side)
     if scale >= 1:
         return content
-    sides = [max(8, round(scale * n / 4) * 4) for n in content.shape[2:]]
+    sides = [max(MINIMUM_SIDE, round(scale * n / 8) * 8) for n in content.shape[2:]]
     return interpolate(content, sides, mode="bilinear", antialias=True)
 
 

@@ -21,10 +21,10 @@ from torch.nn.functional import (
     relu,
 )
 
-from trompe.errors import Count
+from trompe.errors import Count, UserError
 from trompe.networks.tiling import Moments, Tiled, stylize_in_tiles, tile_memory
 
-_LARGEST = 3  # ours: parameters were below this in networks that knew their styles apart
+_LARGEST = 3  # ours: parameters were below this in networks that could tell their styles apart
 
 
 class StyleTransformer(nn.Module, Tiled):
@@ -96,7 +96,7 @@ class OneStyleTransformer(StyleTransformer):
     """
 
     def __init__(self, width: Count = 32, blocks: int = 5) -> None:
-        super().__init__(1, width, blocks, 1)
+        super().__init__(1, width, blocks, 2)
         self.predictor = nn.Identity()
         self.parameters_learned = nn.Parameter(torch.zeros(1, sum(self.sizes)))
 
@@ -120,18 +120,23 @@ class StylePredictor(nn.Module):
     The first layer's weights are scaled as it runs (Karras et al. 2018,
     https://arxiv.org/abs/1710.10196, sec. 4.1): a step of Adam, which has one size for all of its
     thousands of inputs, would throw the bottleneck far. The bottleneck is normalized and the
-    parameters are bound: layers that are normalized again do not care how large these are, and what
-    all styles have in common in them grew until the styles' own part no longer counted.
+    parameters are bounded: layers that are normalized again do not care how large these are, and
+    what all styles have in common in them grew until the styles' own part no longer counted.
 
     Args:
         style_dim: length of what describes a style.
         bottleneck: numbers to which it is reduced.
         parameters: P.
         gain: the parameters are multiplied by this; it also decides how fast they learn.
+
+    Raises:
+        UserError: if the bottleneck is below 2.
     """
 
     def __init__(self, style_dim: int, bottleneck: int, parameters: int, gain: float = 1.0) -> None:
         super().__init__()
+        if bottleneck < 2:
+            raise UserError(f"bottleneck={bottleneck} must be at least 2: it is normalized")
         self.style_dim, self.gain = style_dim, gain
         self.weight = nn.Parameter(torch.randn(bottleneck, style_dim))
         self.bias = nn.Parameter(torch.zeros(bottleneck))

@@ -20,6 +20,11 @@ def upgrade_config(config: dict[str, Any]) -> dict[str, Any]:
     weights = config.get("model", {}).get("weights", {})
     if "gram" in weights:
         upgraded["model"]["weights"].setdefault("moments", 0)
+        if str(config["model"].get("_target_")).endswith("AdversarialStyle"):
+            upgraded["model"]["weights"].setdefault("transported", 0)
+            generator = upgraded["model"].get("generator", {})
+            if str(generator.get("_target_")).endswith("PaletteTransformer"):
+                generator.setdefault("encoder", config["model"].get("perceptual"))
     if "callbacks" not in config or "evaluation" not in config["callbacks"]:
         return upgraded
     upgraded = _moved(upgraded)

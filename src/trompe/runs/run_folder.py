@@ -164,7 +164,7 @@ class RunFolder:
         """
         line = changed_initial(self.read_facts(), initial)
         if line is not None:
-            raise UserError(f"{self.path} cannot go on: {line}")
+            raise UserError(f"{self.path} cannot go on: {line}; begin again with fresh=true")
 
     def read_facts(self) -> dict[str, Any]:
         """What run.json holds.

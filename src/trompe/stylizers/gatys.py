@@ -15,6 +15,8 @@ from trompe.losses.perceptual import ChannelStatistics, total_variation
 from trompe.methods.style import Perception, StyleTarget
 from trompe.networks.perceptual_network import PerceptualNetwork
 
+_LOSSES = ("content", "transported", "gram", "moments", "statistics", "total_variation")
+
 
 class Gatys:
     """No training: every picture is optimized, from the content on (sec. 2.3). See `Stylizer`.
@@ -30,7 +32,7 @@ class Gatys:
         seed: of the few pixels by which pictures are shifted before they are compared.
 
     Raises:
-        UserError: if there are no steps, or no loss has a weight.
+        UserError: if there are no steps, no loss has a weight, or one that there is not does.
     """
 
     takes_style = True
@@ -44,16 +46,20 @@ class Gatys:
         seed: int,
     ) -> None:
         check_count("stylizer.steps", steps)
+        if wrong := sorted({*weights} - {*_LOSSES}):
+            raise UserError(f"stylizer.weights.{wrong[0]}: choose from {', '.join(_LOSSES)}")
         if not any(weights.values()):
             raise UserError("stylizer.weights: at least one must not be 0")
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.perception = Perception(perceptual.to(self.device))
+        self.perception.check("stylizer.weights", weights)
         self.weights = dict(weights)
         self.make_optimizer = optimizer
         self.steps = steps
         self.seed = seed
         self.name = f"optimization, {steps} steps"
-        settings = self.weights, steps, seed, getattr(optimizer, "keywords", {}), perceptual.layers
+        layers = perceptual.style_layers, perceptual.content_layers
+        settings = self.weights, steps, seed, getattr(optimizer, "keywords", {}), layers
         kind = getattr(optimizer, "func", optimizer).__name__
         self.fingerprint = f"{kind} {perceptual.name} {settings}"
 

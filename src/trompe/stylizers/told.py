@@ -64,7 +64,10 @@ def _check(path: Path, settings: dict[str, Any]) -> None:
     except (OSError, ValueError, SyntaxError, RecursionError, IndexError, EOFError):
         told = {}
     if not isinstance(told, dict) or not told or not whole:
-        raise UserError(f"{path} is there and does not say how it was made: choose another out=")
+        raise UserError(
+            f"{path} is there and does not say how it was made: choose another out=, or replace it "
+            "with overwrite=true"
+        )
     now = json.loads(json.dumps(settings))
     for name, value in now.items():
         if told.get(name) != value:

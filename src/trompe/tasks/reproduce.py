@@ -127,10 +127,8 @@ def differences_around(run: RunFolder, config: dict[str, Any], code: str) -> lis
     before = facts.get("data_fingerprint")
     if before != data.fingerprint:
         lines.append(f"data: their content hash was {before} and is now {data.fingerprint}")
-    if config.get("init") is not None:
-        _, initial = read_initial(config["init"])
-        lines += filter(None, [changed_initial(facts, initial)])
-    return lines
+    initial = read_initial(config["init"])[1] if config.get("init") is not None else None
+    return [*lines, *filter(None, [changed_initial(facts, initial)])]
 
 
 @contextmanager

@@ -32,10 +32,8 @@ _HELD_FRAMES = 8  # frames, evenly over an animation, on which what all share is
 _SETTINGS = ("strength", "color", "size", "style_size", "style_weights", "direction", "strokes_at")
 
 # Keys that a stylizer's config refers to if it takes them, and what they are unless they are set.
-_OF_SOME = {
-    **{"run": None, "checkpoint": "last", "direction": None, "strokes_at": None},
-    **{"tile": None, "memory_gib": None},
-}
+_OF_SOME = dict.fromkeys(("run", "direction", "strokes_at", "tile", "memory_gib"))
+_OF_SOME |= {"checkpoint": "last"}
 
 
 @dataclass
