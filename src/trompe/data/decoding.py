@@ -10,8 +10,8 @@ from itertools import islice
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
+from trompe.bars import Bar
 from trompe.data.conversion import check_filter, to_array, to_picture
 from trompe.data.limits import (
     LISTED,
@@ -184,7 +184,7 @@ def _decoded(source: Source, decoding: Decoding) -> Iterator[_Decoded]:
     count = len(source)
     workers = os.cpu_count() or 1
     tasks = (range(i, min(i + _TASK, count)) for i in range(0, count, _TASK))
-    bar = tqdm(total=count, desc="decoding images", unit="image", disable=None, delay=2)
+    bar = Bar(total=count, desc="decoding images", unit="image", delay=2)
     with bar, ThreadPoolExecutor(workers) as pool:
         # A few tasks at a time, so that what is decoded does not pile up in memory.
         while some := list(islice(tasks, 4 * workers)):

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from trompe.bars import Bar
 from trompe.data.conversion import convert, is_gray, to_picture
 from trompe.data.limits import Unreadable, cannot_be_decoded, explained
 from trompe.data.picture_folder import FolderSource
@@ -41,7 +41,7 @@ def find_shapes(source: FolderSource) -> Shapes:
         UserError: naming those that cannot be read.
     """
     sizes, modes, failures = set(), set(), {}
-    for index in tqdm(range(len(source)), source.location, leave=False, disable=None):
+    for index in Bar(range(len(source)), source.location, unit="picture"):
         try:
             picture = source.read(index)
         except Unreadable as error:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from tqdm import tqdm
 
+from trompe.bars import Bar
 from trompe.engine.randomness import keyed_seed
 from trompe.errors import UserError, check_count
 from trompe.losses.perceptual import ChannelStatistics, total_variation
@@ -91,7 +91,7 @@ class Gatys:
         # Without a style the content stays as it is: what smooths strokes must not smooth it.
         of_style = ("gram", "moments", "statistics", "total_variation")
         weights = {k: v * (strength if k in of_style else 1) for k, v in self.weights.items()}
-        bar = tqdm(total=self.steps, unit="step", leave=False, disable=None)
+        bar = Bar(total=self.steps, unit="step")
         for step in range(self.steps):
             seed = keyed_seed(self.seed, "shift", step)
             optimizer.step(partial(self._loss, picture, content, targets, weights, seed))

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from tqdm import tqdm
 
+from trompe.bars import Bar
 from trompe.errors import UserError
 from trompe.files import CannotWrite
 from trompe.methods.capabilities import Images
@@ -28,8 +28,6 @@ from trompe.trust import open_config
 
 # Half of a normal distribution's central 95 %, in standard errors.
 _HALF_INTERVAL = 1.96
-# Removed when full, and not drawn where there is no terminal.
-_BAR: dict[str, Any] = {"leave": False, "disable": None}
 
 
 def evaluate(cfg: DictConfig) -> Path:
@@ -90,7 +88,9 @@ def _evaluate_images(cfg: DictConfig) -> Path:
     for metric in metrics.values():
         metric.with_errors, metric.is_strict = True, False
         metric.to(device).prepare(reference.data)
-    for numbers in tqdm(torch.arange(count).split(BLOCK), "images", unit_scale=BLOCK, **_BAR):
+    for numbers in Bar(
+        torch.arange(count).split(BLOCK), "measuring", unit="image", unit_scale=BLOCK
+    ):
         images = generated.data.gather("train", numbers).images
         images = images.to(device) if isinstance(images, torch.Tensor) else images
         for metric in metrics.values():

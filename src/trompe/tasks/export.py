@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
-from tqdm import tqdm
 
+from trompe.bars import Bar
 from trompe.errors import UserError, check_count, show
 from trompe.exports import card, onnx_file, parity, program, web, web_runtime, weights_file
 from trompe.exports.exportable import Exportable, Sizes, make_exportable
@@ -87,7 +87,7 @@ class _Work:
     def write(self, formats: Sequence[str]) -> None:
         """All files of the formats, refused if one does not do what the run does."""
         total = 1 + len(formats) + (set(formats) != {"safetensors"})
-        with tqdm(total=total, unit="step", disable=None, leave=False) as self._shown:
+        with Bar(total=total, unit="step") as self._shown:
             cases = self._step("the run's own images", lambda: parity.make_cases(self.module))
             traced = None
             if set(formats) != {"safetensors"}:

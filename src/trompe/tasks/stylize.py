@@ -10,8 +10,8 @@ import torch
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
+from trompe.bars import Bar
 from trompe.data.limits import Limits
 from trompe.errors import UserError, check_count, check_number, check_positive, show
 from trompe.images import save_animation, save_picture, to_picture, to_uint8
@@ -53,7 +53,7 @@ class Job:
     stylizer: Stylizer
     styles: list[Tensor]
     settings: dict[str, Any]
-    progress: "tqdm[Any]"
+    progress: Bar
     codes: dict[int, Tensor] = field(default_factory=dict)
 
 
@@ -99,7 +99,7 @@ def stylize(cfg: DictConfig) -> list[Path]:
             "frames": digest(*(content.path for content in contents)) if cfg.frames else None,
             **{k: plain(cfg[k]) for k in _SETTINGS},
         },
-        tqdm(unit="picture", disable=None, leave=False),
+        Bar(unit="picture"),
     )
     check_weights(cfg.style_weights, len(styles))
     names = [digest(style.path) for style in styles]
