@@ -9,7 +9,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trompe.errors import UserError
@@ -22,17 +22,16 @@ _COMMANDS = Path(__file__).parent / "commands"
 
 
 def commands() -> dict[str, str]:
-    """Every command with the first line of its module's docstring, read without importing it."""
-    found = {}
-    for file in sorted(_COMMANDS.glob("[!_]*.py")):
-        docstring = ast.get_docstring(ast.parse(file.read_text())) or ""
-        found[file.stem] = docstring.partition("\n")[0]
-    return found
+    """Every command with its module's docstring, read without importing it."""
+    return {
+        file.stem: ast.get_docstring(ast.parse(file.read_text())) or ""
+        for file in sorted(_COMMANDS.glob("[!_]*.py"))
+    }
 
 
 def usage() -> str:
     """The text of `trompe --help`."""
-    lines = [f"  {name:<10} {text}" for name, text in commands().items()]
+    lines = [f"  {name:<10} {text.partition(chr(10))[0]}" for name, text in commands().items()]
     return "\n".join(
         [
             "usage: trompe COMMAND [key=value ...]",
@@ -69,8 +68,18 @@ def _main(arguments: list[str]) -> int:
         print(f"trompe {__version__}")
         return 0
     if arguments[0] not in commands():
+        from trompe.suggestions import close, did_you_mean
+
         known = ", ".join(commands())
-        return _fail(f"there is no command {arguments[0]!r}: the commands are {known}")
+        meant = did_you_mean(close(arguments[0], commands()))
+        return _fail(
+            f"there is no command {arguments[0]!r}{meant or f': the commands are {known}'}"
+        )
+    if {"-h", "--help"} & set(arguments[1:]):
+        from trompe.help import show_help
+
+        show_help(arguments[0], commands()[arguments[0]], arguments[1:])
+        return 0
     return _run(arguments[0], arguments[1:])
 
 
@@ -83,7 +92,7 @@ def _run(command: str, arguments: list[str]) -> int:
     try:
         importlib.import_module(f"trompe.commands.{command}").main(arguments)
     except (HydraException, OmegaConfBaseException, ImportError, UserError) as error:
-        line = line_of(error, command)
+        line = line_of(error, command, arguments)
         if line is None:
             raise
         return _fail(line) if line else 2
@@ -94,14 +103,18 @@ def _run(command: str, arguments: list[str]) -> int:
     return 0
 
 
-def line_of(error: BaseException, command: str) -> str | None:
+def line_of(error: BaseException, command: str, arguments: Sequence[str] = ()) -> str | None:
     """The line that says a user's mistake; empty if it has been said, None if it is not one."""
     mistake = next((e for e in _chain(error) if isinstance(e, UserError)), None)
     if mistake is not None:
         return "" if mistake.is_told else _one_line(mistake)
+    from trompe.suggestions import for_composition
+
     if line := explain(_chain(error), command):
         return line
-    return None if _is_internal(error) else _one_line(error)
+    if _is_internal(error):
+        return None
+    return for_composition(str(error), command, arguments) or _one_line(error)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -54,8 +54,13 @@ def test_completion_knows_commands_groups_and_keys(trompe: Trompe) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["tarin"], "no command 'tarin': the commands are"),
-        (["train", "model=dcgam"], "dcgam"),
+        (["tarin"], "no command 'tarin': did you mean train?"),
+        (["xyzzy"], "no command 'xyzzy': the commands are"),
+        (["train", "model=dcgam"], "model=dcgam is not known: did you mean dcgan or sndcgan? The"),
+        (["train", "modle=dcgan"], "no key modle: did you mean model or "),
+        (["train", "lr=1e-4"], "no key lr: did you mean model.optimizer.lr?"),
+        (["train", "batchsize=4"], "no key batchsize: did you mean batch_size?"),
+        (["sample"], "run is missing: give run=...: a run folder, or latest"),
         (["train", "data=folder"], "data.path"),
         (["train", "model.optimizer.lrr=1"], "lrr"),
         (["train", "model.loss=hing"], "hinge"),

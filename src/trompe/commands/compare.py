@@ -1,4 +1,9 @@
-"""Compare runs, or the trials of a sweep, in one HTML page: FOLDER ..."""
+"""Compare runs, or the trials of a sweep, in one HTML page: FOLDER ...
+
+trompe compare outputs/sweeps/<sweep>
+trompe compare latest outputs/dcgan_demo
+trompe compare outputs out=page.html title='Losses'
+"""
 
 from omegaconf import DictConfig
 

@@ -1,4 +1,9 @@
-"""Open the local dashboard on all runs recorded with logger=[local], the default."""
+"""Open the local dashboard on all runs recorded with logger=[local], the default.
+
+trompe dashboard
+trompe dashboard project=mine
+trompe dashboard host=0.0.0.0
+"""
 
 from omegaconf import DictConfig
 

@@ -1,4 +1,9 @@
-"""Measure a run's checkpoint (run=FOLDER) or any two sets of images (generated=, reference=)."""
+"""Measure a run's checkpoint (run=FOLDER) or any two sets of images (generated=, reference=).
+
+trompe evaluate latest
+trompe evaluate latest metrics=[efflite0] checkpoint=last
+trompe evaluate generated=images.zip reference=cifar10
+"""
 
 from omegaconf import DictConfig
 

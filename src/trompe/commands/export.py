@@ -1,4 +1,9 @@
-"""Turn a trained run into files that work without trompe, and prove it."""
+"""Turn a trained run into files that work without trompe, and prove it.
+
+trompe export latest
+trompe export embedded format=[web]
+trompe export latest format=[onnx] size=256 batch=1
+"""
 
 from omegaconf import DictConfig
 

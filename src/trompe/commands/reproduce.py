@@ -1,4 +1,9 @@
-"""Run an experiment again from its folder, and report whether the result is the same."""
+"""Run an experiment again from its folder, and report whether the result is the same.
+
+trompe reproduce latest
+trompe reproduce latest ticks=2
+trompe reproduce outputs/<experiment>/<run> code=recorded
+"""
 
 from omegaconf import DictConfig
 

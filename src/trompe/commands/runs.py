@@ -1,4 +1,9 @@
-"""List runs: filter, sort, by any config key or metric."""
+"""List runs: filter, sort, by any config key or metric.
+
+trompe runs
+trompe runs model.loss==hinge 'fd_efflite0<200' sort=fd_efflite0
+trompe runs outputs/sweeps columns=[model.optimizer.lr]
+"""
 
 import re
 

@@ -1,4 +1,9 @@
-"""Write images, a grid and an interpolation from a trained run."""
+"""Write images, a grid and an interpolation from a trained run.
+
+trompe sample latest
+trompe sample latest seeds=0-15 checkpoint=last
+trompe sample outputs/<experiment>/<run> n=256 out=images
+"""
 
 from omegaconf import DictConfig
 

@@ -1,4 +1,9 @@
-"""Give pictures the style of others with a trained run."""
+"""Give pictures the style of others with a trained run.
+
+trompe stylize content=me.jpg style=painting.jpg
+trompe stylize content='photos/*.jpg' style=paintings matrix=true
+trompe stylize run=latest content=me.jpg style=a.jpg strength=0.7
+"""
 
 from omegaconf import DictConfig
 

@@ -1,4 +1,9 @@
-"""Launch many runs of an experiment, chosen by a sampler, or resume them (resume=FOLDER)."""
+"""Launch many runs of an experiment, chosen by a sampler, or resume them (resume=FOLDER).
+
+trompe sweep experiment=dcgan_demo sweep=lr_grid jobs=2
+trompe sweep experiment=dcgan_demo model.loss=hinge,non_saturating seed=1,2,3
+trompe sweep resume=outputs/sweeps/<sweep>
+"""
 
 from omegaconf import DictConfig
 

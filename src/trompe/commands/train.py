@@ -1,4 +1,9 @@
-"""Train an experiment, or resume a run (run=FOLDER, resume=auto)."""
+"""Train an experiment, or resume a run (run=FOLDER, resume=auto).
+
+trompe train
+trompe train experiment=dcgan_cifar10 data.path=cifar10.zip kimg=1000
+trompe train run=outputs/<experiment>/<run>
+"""
 
 from omegaconf import DictConfig
 

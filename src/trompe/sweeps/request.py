@@ -19,6 +19,7 @@ from trompe.parts import make
 from trompe.paths import expand
 from trompe.runs.resume import check_secrets
 from trompe.search_path import enter
+from trompe.suggestions import for_composition
 from trompe.sweeps.arguments import first_key
 from trompe.sweeps.objective import choose_objective
 from trompe.sweeps.recorded_sweep import check_trial, compose_recorded, own_texts
@@ -190,7 +191,8 @@ def _check_space(space: Space) -> None:
             composed = compose("train", overrides)
             missing = OmegaConf.missing_keys(composed)
         except (HydraException, OmegaConfBaseException) as error:
-            reason = str(error).strip().splitlines()[0]
+            known = for_composition(str(error), "train", overrides)
+            reason = known or str(error).strip().splitlines()[0]
             raise UserError(
                 f"trials cannot be composed: {reason} ({' '.join(overrides)})"
             ) from error
