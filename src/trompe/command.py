@@ -44,8 +44,12 @@ OmegaConf.register_new_resolver("expand", lambda path: str(expand(path)), replac
 Task = Callable[[DictConfig], object]
 
 
-def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
+def command(
+    config_name: str, bare: str | None = None
+) -> Callable[[Task], Callable[[list[str]], None]]:
     """`hydra.main` on our config tree, as a function of the arguments, raising the task's error.
+
+    A word without `=` is the value of the key `bare`: `trompe sample latest` is `run=latest`.
 
     Hydra writes a line of its own when a task raises, so errors pass as values. With several
     jobs (`-m`) the others still run, and the first error is raised at the end.
@@ -71,6 +75,8 @@ def command(config_name: str) -> Callable[[Task], Callable[[list[str]], None]]:
         def main(arguments: list[str]) -> None:
             nonlocal original
             original = sys.argv
+            if bare is not None:
+                arguments = with_folder(arguments, bare)
             flags, words = split_words(arguments)
             sys.argv = [original[0], *flags, *map(as_override, words)]
             try:
@@ -191,9 +197,15 @@ def with_folders(arguments: list[str], key: str) -> list[str]:
 
 
 def with_folder(arguments: list[str], key: str) -> list[str]:
-    """Arguments with a bare folder turned into ``key=...``; the last one counts."""
+    """Arguments with a bare folder, or a run's name, turned into ``key=...``.
+
+    Raises:
+        UserError: if there are several.
+    """
     folders, rest = _folders(arguments)
-    return [*rest, f"{key}={folders[-1]}"] if folders else rest
+    if len(folders) > 1:
+        raise UserError(f"{key}= is one folder, not {len(folders)}: {', '.join(folders)}")
+    return [*rest, f"{key}={folders[0]}"] if folders else rest
 
 
 def is_folder(word: str) -> bool:
@@ -201,7 +213,12 @@ def is_folder(word: str) -> bool:
     return os.path.isdir(os.path.expanduser(word))
 
 
+def _is_name(word: str) -> bool:
+    """Whether a word may name a folder; ``~key`` deletes a key."""
+    return "=" not in word and (not word.startswith("~") or "/" in word)
+
+
 def _folders(arguments: list[str]) -> tuple[list[str], list[str]]:
     flags, words = split_words(arguments)
-    folders = [word for word in words if is_folder(word) or "=" not in word.lstrip("~")]
+    folders = [word for word in words if is_folder(word) or _is_name(word)]
     return [quoted(word) for word in folders], [*flags, *(w for w in words if w not in folders)]

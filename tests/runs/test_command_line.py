@@ -60,7 +60,7 @@ def test_completion_knows_commands_groups_and_keys(trompe: Trompe) -> None:
         (["train", "modle=dcgan"], "no key modle: did you mean model or "),
         (["train", "lr=1e-4"], "no key lr: did you mean model.optimizer.lr?"),
         (["train", "batchsize=4"], "no key batchsize: did you mean batch_size?"),
-        (["sample"], "run is missing: give run=...: a run folder, or latest"),
+        (["sample"], "run is missing: give run=...: a run folder, its id, latest or best"),
         (["train", "data=folder"], "data.path"),
         (["train", "model.optimizer.lrr=1"], "lrr"),
         (["train", "model.loss=hing"], "hinge"),

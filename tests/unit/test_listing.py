@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from trompe.errors import UserError
-from trompe.runs.index import find_run
+from trompe.runs.naming import find_run
 from trompe.runs.run_folder import RunFolder
 from trompe.tasks.runs import list_runs
 

@@ -27,7 +27,9 @@ def test_every_key_of_a_command_is_explained(command: str) -> None:
 def test_comments_go_on_below_and_may_stand_above() -> None:
     keys = {key.name: key for key in reference.read("evaluate").keys}
     assert keys["reference"].comment.endswith("if all beside it are splits)")
-    assert keys["run"] == reference.Key("run", "null", "a run folder; or instead of it:")
+    assert keys["run"] == reference.Key(
+        "run", "null", "a run folder, its id, latest or best; or instead of it:"
+    )
     style = {key.name: key.comment for key in reference.keys_of("model/adversarial_style")}
     assert style["weights"].startswith("Ours: docs/results.md")
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from trompe.command import command, quick_imports
 
 
-@command("evaluate")
+@command("evaluate", bare="run")
 def main(cfg: DictConfig) -> None:
     """Compose the config and evaluate."""
     with quick_imports():

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from trompe.command import command, quick_imports
 
 
-@command("export")
+@command("export", bare="run")
 def main(cfg: DictConfig) -> None:
     """Compose the config and export."""
     with quick_imports():

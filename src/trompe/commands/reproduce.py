@@ -7,18 +7,13 @@ trompe reproduce outputs/<experiment>/<run> code=recorded
 
 from omegaconf import DictConfig
 
-from trompe.command import command, quick_imports, with_folder
+from trompe.command import command, quick_imports
 
 
-@command("reproduce")
-def _reproduce(cfg: DictConfig) -> None:
-    """Reproduce."""
+@command("reproduce", bare="run")
+def main(cfg: DictConfig) -> None:
+    """Compose the config and reproduce."""
     with quick_imports():
         from trompe.tasks.reproduce import reproduce
 
     reproduce(cfg)
-
-
-def main(arguments: list[str]) -> None:
-    """The folder may be given without a key: `trompe reproduce FOLDER` is `run=FOLDER`."""
-    _reproduce(with_folder(arguments, "run"))

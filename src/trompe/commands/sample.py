@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from trompe.command import command, quick_imports
 
 
-@command("sample")
+@command("sample", bare="run")
 def main(cfg: DictConfig) -> None:
     """Compose the config and sample."""
     with quick_imports():

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from trompe.command import command, quick_imports
 
 
-@command("stylize")
+@command("stylize", bare="run")
 def main(cfg: DictConfig) -> None:
     """Compose the config and stylize."""
     with quick_imports():

@@ -7,13 +7,13 @@ trompe sweep resume=outputs/sweeps/<sweep>
 
 from omegaconf import DictConfig
 
-from trompe.command import command, quick_imports
+from trompe.command import command, quick_imports, with_folder
 from trompe.sweeps.arguments import split_arguments
 
 
 def main(arguments: list[str]) -> None:
     """Compose the sweep's own config; all other keys go to the trials."""
-    own, flags, experiment = split_arguments(arguments)
+    own, flags, experiment = split_arguments(with_folder(arguments, "resume"))
 
     @command("sweep")
     def task(cfg: DictConfig) -> None:

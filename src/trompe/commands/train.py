@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from trompe.command import command, quick_imports
 
 
-@command("train")
+@command("train", bare="run")
 def main(cfg: DictConfig) -> None:
     """Compose the config and train."""
     with quick_imports():

@@ -11,7 +11,7 @@ from trompe.errors import UserError, is_number
 from trompe.methods import embedded
 from trompe.methods.method import Method
 from trompe.methods.trained import find_checkpoint, load_method
-from trompe.runs.index import find_run
+from trompe.runs.naming import find_run
 from trompe.runs.run_folder import RunFolder
 from trompe.training.beginning_weights import seen_before
 

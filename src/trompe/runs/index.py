@@ -7,35 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from trompe.errors import UserError
-from trompe.paths import expand
-from trompe.runs.run_folder import RunFolder, open_run
+from trompe.runs.run_folder import RunFolder
 
 # A folder with one of these is a run's, however damaged it is.
 _MARKS = ("run.json", "overrides.yaml")
 # What is below them in it is no run.
 _PARTS = {"checkpoints", "evaluations", "exported", "generated", "samples", "tensorboard", "wandb"}
-
-
-LATEST = "latest"
-
-
-def find_run(name: str, output_dir: str) -> RunFolder:
-    """The run that a user names: a folder, or `latest` for the one that was started last.
-
-    Args:
-        name: as the user typed it.
-        output_dir: below which the latest is looked for: `paths.output_dir`.
-
-    Raises:
-        UserError: if there is none.
-    """
-    if name != LATEST or Path(name).exists():
-        return open_run(name)
-    folder = expand(output_dir, "paths.output_dir")
-    runs = find_runs(folder) if folder.is_dir() else []
-    if not runs:
-        raise UserError(f"run=latest: there are no runs below {folder}")
-    return open_run(runs[-1].path)
 
 
 def find_runs(path: Path) -> list[RunFolder]:

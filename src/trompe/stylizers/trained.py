@@ -6,7 +6,7 @@ from trompe.errors import UserError
 from trompe.methods import embedded
 from trompe.methods.capabilities import require
 from trompe.methods.trained import find_checkpoint, load_method
-from trompe.runs.index import find_run
+from trompe.runs.naming import find_run
 from trompe.stylizers.feed_forward import FeedForward
 
 

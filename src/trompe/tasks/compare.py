@@ -9,6 +9,7 @@ from trompe.errors import UserError
 from trompe.paths import expand
 from trompe.report.collect import read_entries
 from trompe.report.page import write_page
+from trompe.runs.naming import find_run
 from trompe.sweeps.storage import OWN_FILES
 from trompe.sweeps.sweep_folder import SweepFolder
 
@@ -22,6 +23,10 @@ def compare(cfg: DictConfig) -> Path:
     folders = [cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs)
     if not folders:
         raise UserError("give the folders of runs, or of a sweep: trompe compare FOLDER ...")
+    outputs = cfg.paths.output_dir
+    folders = [
+        f if expand(f, "runs").is_dir() else find_run(f, outputs, "runs").path for f in folders
+    ]
     entries = read_entries(folders)
     sweep = SweepFolder(expand(folders[0], "runs"))
     study = None

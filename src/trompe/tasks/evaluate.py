@@ -21,7 +21,7 @@ from trompe.metrics.evaluation import evaluate as evaluate_method
 from trompe.metrics.score import Score
 from trompe.parts import make
 from trompe.paths import expand
-from trompe.runs.index import find_run
+from trompe.runs.naming import find_run
 from trompe.runs.run_folder import utc_now, write_json
 from trompe.tasks.image_sets import open_images, preparation
 from trompe.trust import open_config

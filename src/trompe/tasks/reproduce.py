@@ -26,7 +26,8 @@ from trompe.runs.differences import (
     differing_tensor,
     first_difference,
 )
-from trompe.runs.index import find_run, find_runs
+from trompe.runs.index import find_runs
+from trompe.runs.naming import find_run
 from trompe.runs.provenance import checkout, describe_code, describe_packages
 from trompe.runs.run_folder import RunFolder, changed_initial, write_json
 from trompe.search_path import command as trompe_command

@@ -17,7 +17,7 @@ from trompe.images import make_grid, save_animation, save_grid, save_picture, to
 from trompe.methods.capabilities import FromLatents, Latents, on, require
 from trompe.methods.trained import find_checkpoint, load_method
 from trompe.paths import expand
-from trompe.runs.index import find_run
+from trompe.runs.naming import find_run
 
 # The files that `sample` writes into its folder.
 _SAMPLES = re.compile(r"images/\d{4,}\.png|grid\.png|interpolation\.(png|gif)")

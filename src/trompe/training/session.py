@@ -13,7 +13,7 @@ from trompe.engine.clock import Clock
 from trompe.errors import UserError, show
 from trompe.masking import has_mask
 from trompe.paths import expand
-from trompe.runs.index import find_run
+from trompe.runs.naming import find_run
 from trompe.runs.resume import (
     apply_change,
     check_secrets,
