@@ -1,7 +1,11 @@
 """The table of runs."""
 
+import csv
+import io
+import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from trompe.errors import UserError
+from trompe.report.run_table import ago
 from trompe.runs.naming import find_run
 from trompe.runs.run_folder import RunFolder
 from trompe.tasks.runs import list_runs
@@ -114,3 +119,52 @@ def test_the_latest_run_is_looked_for_below_the_output_folder(task: str, tmp_pat
     told = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert told.returncode == 2
     assert f"run=latest: there are no runs below {tmp_path / 'mine'}" in told.stderr
+
+
+def shown(outputs: Path, width: int) -> str:
+    console = Console(width=width, record=True, force_terminal=True)
+    config = {"folders": [str(outputs)], "where": [], "sort": "started", "columns": []}
+    list_runs(OmegaConf.create({**config, "limit": 50}), console)
+    return console.export_text()
+
+
+def test_a_terminal_of_80_columns_shows_ids_and_what_was_varied(tmp_path: Path) -> None:
+    for number, loss in enumerate(["hinge", "wasserstein"]):
+        run = RunFolder(tmp_path / "dcgan_demo" / f"2026-01-01_00-00-00_abcd0{number}")
+        typed = ["experiment=dcgan_demo", f"model.loss={loss}", f"seed={number}"]
+        sessions = [{"started": "2026-01-01T00:00:00+00:00"}]
+        run.create({"seed": number}, typed, {"sessions": sessions})
+        run.append_metrics({"kimg": 1.0, "tick": 1, "fd_efflite0": 123.456, "kd_efflite0": 4.0})
+        run.update_facts(status="done", kimg=120.0)
+    text = shown(tmp_path, 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "abcd01" in text and "dcgan_demo: wasserst" in text and "d ago" in text
+    assert "seed 1" in shown(tmp_path, 110)
+    assert "2026-01-01" not in text
+
+
+def test_scripts_get_json_and_csv(outputs: Path, capsys: Any) -> None:
+    listed(outputs, format="json", sort="fd", columns=["model.loss"])
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["id"] for row in rows] == ["run1", "run2", "run0"]
+    assert rows[0]["fd"] == 10.0 and rows[0]["model.loss"] == "hinge"
+    assert rows[0]["path"] == str(outputs / "gan" / "run1") and rows[0]["experiment"] == "gan"
+    listed(outputs, format="csv", sort="fd")
+    text = capsys.readouterr().out
+    assert [row["fd"] for row in csv.DictReader(io.StringIO(text))] == ["10.0", "20.0", "30.0"]
+
+
+def test_formats_are_checked(outputs: Path) -> None:
+    with pytest.raises(UserError, match="format=xml is not one of table, json, csv"):
+        listed(outputs, format="xml")
+    with pytest.raises(UserError, match="watch=true needs a terminal"):
+        listed(outputs, watch=True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "just now"), (120, "2 min ago"), (7300, "2 h ago"), (1e6, "11 d ago")]
+)
+def test_how_long_ago(seconds: float, text: str) -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    assert ago((now - timedelta(seconds=seconds)).isoformat(), now) == text
+    assert ago(None, now) == ""

@@ -12,6 +12,9 @@ from omegaconf import DictConfig
 from trompe.command import command, is_folder, quick_imports, split_words, with_folders
 from trompe.words import quoted
 
+# As scripts expect them to be asked for.
+_FORMATS = {"--json": "format=json", "--csv": "format=csv"}
+
 
 @command("runs")
 def _runs(cfg: DictConfig) -> None:
@@ -24,6 +27,7 @@ def _runs(cfg: DictConfig) -> None:
 
 def main(arguments: list[str]) -> None:
     """Folders and conditions may be given without a key: `trompe runs outputs 'kimg>100'`."""
+    arguments = [_FORMATS.get(word, word) for word in arguments]
     flags, words = split_words(arguments)
     conditions = [w for w in words if re.search(r"[<>]|[=!]=", w) and not is_folder(w)]
     rest = [*flags, *(word for word in words if word not in conditions)]

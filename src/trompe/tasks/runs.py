@@ -2,20 +2,21 @@
 
 import operator
 import re
+import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
-from rich import box
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from trompe.errors import UserError, check_count, show
 from trompe.paths import expand
 from trompe.report.collect import Entry, protocol_groups, read_entries
-from trompe.streams import visible
+from trompe.report.run_table import ALWAYS, as_cell, as_text, narrow_table, value_of, wide_table
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -25,7 +26,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-_ALWAYS = ("status", "kimg", "minutes", "started")
+_FORMATS = ("table", "json", "csv")
+_SECONDS = 2.0  # between two looks, when watching
 
 
 def list_runs(cfg: DictConfig, console: Console | None = None) -> list[Entry]:
@@ -35,10 +37,39 @@ def list_runs(cfg: DictConfig, console: Console | None = None) -> list[Entry]:
         UserError: for a condition that cannot be read, a name that no run has, and for sorting by
             a metric that was measured by different protocols.
     """
+    _check(cfg)
+    listing = _list(cfg)
+    if cfg.get("format", "table") != "table":
+        print(as_text(listing.shown, listing.columns, cfg.format))
+    elif cfg.get("watch"):
+        _watch(cfg)
+    else:
+        console = console or (Console() if sys.stdout.isatty() else Console(width=1000))
+        console.print(_table(console, listing))
+        for note in listing.notes:
+            print(note)
+    return listing.shown
+
+
+def _check(cfg: DictConfig) -> None:
     if cfg.limit is not None:
         check_count("limit", cfg.limit)
+    if cfg.get("format", "table") not in _FORMATS:
+        raise UserError(f"format={show(cfg.format)} is not one of {', '.join(_FORMATS)}")
     if not isinstance(cfg.sort, str):
         raise UserError(f"sort={show(cfg.sort)} must be the name of a metric or a config key")
+    if cfg.get("watch") and not sys.stdout.isatty():
+        raise UserError("watch=true needs a terminal: in a pipe, leave it out")
+
+
+class _Listing(NamedTuple):
+    shown: list[Entry]
+    columns: list[str]
+    notes: list[str]
+
+
+def _list(cfg: DictConfig) -> _Listing:
+    """The runs in order, what to show of them, and what to say below."""
     folders = [folder for folder in cfg.folders if expand(folder, "folders").is_dir()]
     if not folders:
         raise UserError(f"there is no folder {', '.join(map(str, cfg.folders))}")
@@ -50,47 +81,40 @@ def list_runs(cfg: DictConfig, console: Console | None = None) -> list[Entry]:
     entries, count = _sorted(entries, cfg.sort)
     shown = _limited(entries, count, cfg.limit, is_falling=cfg.sort.startswith("-"))
     names = list(dict.fromkeys(name for entry in entries for name in entry.metric_names()))
-    columns = list(dict.fromkeys([*names, *named, *cfg.columns]))
-    # As wide as needed: nobody can copy a path that is folded.
-    (console or Console(width=1000)).print(_table(shown, columns))
+    notes = []
     if len(shown) < len(entries):
-        print(f"{len(shown)} of {len(entries)} runs: limit=null shows all")
+        notes.append(f"{len(shown)} of {len(entries)} runs: limit=null shows all")
     if unreadable := sum(entry.problem is not None for entry in entries):
-        print(f"{unreadable} of {total} runs cannot be read: where=status==unreadable shows them")
+        bad = f"{unreadable} of {total} runs cannot be read"
+        notes.append(f"{bad}: where=status==unreadable shows them")
     for name in names:
         groups, fields = protocol_groups(entries, name)
         if len(groups) > 1:
-            print(f"{as_cell(name)}: {len(groups)} protocols, which differ in {', '.join(fields)}")
-    return shown
+            differ = f"{len(groups)} protocols, which differ in {', '.join(fields)}"
+            notes.append(f"{as_cell(name)}: {differ}")
+    return _Listing(shown, list(dict.fromkeys([*names, *named, *cfg.columns])), notes)
+
+
+def _table(console: Console, listing: _Listing) -> Table:
+    if console.is_terminal:
+        return narrow_table(listing.shown, listing.columns, console.width)
+    return wide_table(listing.shown, listing.columns)
+
+
+def _watch(cfg: DictConfig) -> None:
+    """Show the table again and again, until Ctrl-C."""
+    with Live(auto_refresh=False, screen=True) as live:
+        while True:
+            listing = _list(cfg)
+            notes = [Text(note, "dim") for note in listing.notes]
+            live.update(Group(_table(live.console, listing), *notes), refresh=True)
+            time.sleep(_SECONDS)
 
 
 def _named(cfg: DictConfig) -> list[str]:
     """Keys that the conditions and the order refer to."""
     found = [_split(condition)[0] for condition in cfg.where]
-    return [name for name in (*found, cfg.sort.lstrip("-")) if name not in (*_ALWAYS, "run")]
-
-
-def _table(entries: Sequence[Entry], columns: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for title in (*_ALWAYS, *columns, "run"):
-        right = title in ("kimg", "minutes") or title in columns
-        table.add_column(Text(as_cell(title)), justify="right" if right else "left", no_wrap=True)
-    for entry in entries:
-        path = entry.run.path
-        short = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-        cells = [value_of(entry, name) for name in (*_ALWAYS, *columns)]
-        if entry.problem is not None:
-            cells[0] = f"{entry.status}: {entry.problem}"
-        table.add_row(*(Text(as_cell(cell)) for cell in (*cells, short)))
-    return table
-
-
-def value_of(entry: Entry, name: str) -> Any:
-    """A run's value by that name: of run.json, the best of a metric, or of the config."""
-    if name in _ALWAYS:
-        return getattr(entry, name)
-    found = entry.best(name)
-    return entry.config.get(name) if found is None else found
+    return [name for name in (*found, cfg.sort.lstrip("-")) if name not in (*ALWAYS, "run")]
 
 
 def _holding(entries: list[Entry], condition: str) -> list[Entry]:
@@ -158,10 +182,3 @@ def _limited(entries: list[Entry], count: int, limit: int | None, is_falling: bo
     order, rest = entries[:count], entries[count:]
     chosen = order[:limit] if is_falling else order[-limit:]
     return [*chosen, *rest[: limit - len(chosen)]]
-
-
-def as_cell(value: Any) -> str:
-    """A value in a table's cell, without what a terminal would take for a command."""
-    if isinstance(value, float):
-        return f"{value:.5g}"
-    return "" if value is None else visible(str(value))

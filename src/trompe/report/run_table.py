@@ -1,0 +1,213 @@
+"""Tables of runs: for a terminal, for a pipe, as JSON and CSV."""
+
+import csv
+import io
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from trompe.errors import UserError
+from trompe.report.collect import Entry
+from trompe.report.variation import as_label, describe, read_words
+from trompe.runs.shape import flatten
+from trompe.streams import visible
+
+ALWAYS = ("status", "kimg", "minutes", "started")
+_LEAST = 24  # characters for what was varied
+_EDGES = 5  # of the table, and between two columns more
+_STYLES = {
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "unreadable": "red",
+    "killed": "yellow",
+    "interrupted": "yellow",
+}
+
+
+def value_of(entry: Entry, name: str) -> Any:
+    """A run's value by that name: of run.json, the best of a metric, or of the config."""
+    if name in ALWAYS:
+        return getattr(entry, name)
+    found = entry.best(name)
+    return entry.config.get(name) if found is None else found
+
+
+def wide_table(entries: Sequence[Entry], columns: Sequence[str]) -> Table:
+    """As wide as needed, with whole paths: nobody can copy a path that is folded."""
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for title in (*ALWAYS, *columns, "run"):
+        right = title in ("kimg", "minutes") or title in columns
+        table.add_column(Text(as_cell(title)), justify="right" if right else "left", no_wrap=True)
+    for entry in entries:
+        path = entry.run.path
+        short = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        cells = [value_of(entry, name) for name in (*ALWAYS, *columns)]
+        if entry.problem is not None:
+            cells[0] = f"{entry.status}: {entry.problem}"
+        table.add_row(*(Text(as_cell(cell)) for cell in (*cells, short)))
+    return table
+
+
+def narrow_table(entries: Sequence[Entry], columns: Sequence[str], width: int) -> Table:
+    """For a terminal: ids that every command takes, what was varied, and how long ago.
+
+    Args:
+        entries: the rows.
+        columns: metrics and config keys; as many as there is room for, the last ones first, which
+            were asked for.
+        width: of the terminal, in characters.
+    """
+    now = datetime.now(UTC)
+    fixed = [
+        ("id", [Text(as_cell(short_id(entry)), "bold") for entry in entries]),
+        ("status", [Text(as_cell(e.status), _STYLES.get(e.status, "")) for e in entries]),
+        ("kimg", [Text(as_cell(entry.kimg)) for entry in entries]),
+        ("started", [Text(ago(entry.began, now), "dim") for entry in entries]),
+    ]
+    left = width - _LEAST - _EDGES - sum(_width(title, cells) for title, cells in fixed)
+    chosen: list[tuple[str, list[Text]]] = []
+    for column in reversed(columns):
+        cells = [Text(_short(value_of(entry, column))) for entry in entries]
+        title = _folded(column)
+        left -= _width(title, cells)
+        if left < 0:
+            break
+        chosen.insert(0, (title, cells))
+    names = [
+        Text(as_cell(label if entry.problem is None else entry.problem))
+        for entry, label in zip(entries, labels(entries), strict=True)
+    ]
+    others = [*fixed, *chosen]
+    room = width - _EDGES - sum(_width(title, cells) for title, cells in others)
+    for name in names:
+        name.truncate(max(room, _LEAST), overflow="ellipsis")
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
+    table.add_column("id", no_wrap=True)
+    table.add_column("run", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for title in ("kimg", *(title for title, _ in chosen), "started"):
+        table.add_column(Text(title), justify="right", no_wrap=True, vertical="bottom")
+    ids, statuses, kimgs, started = (cells for _, cells in fixed)
+    for row in zip(ids, names, statuses, kimgs, *(c for _, c in chosen), started, strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _width(title: str, cells: Sequence[Text]) -> int:
+    """Of a column, with the space around it."""
+    return max(map(len, [*title.splitlines(), *(cell.plain for cell in cells)])) + 3
+
+
+def _folded(name: str) -> str:
+    """A name in lines of at most 12 characters, cut at its joints."""
+    lines = [""]
+    for part in re.findall(r"[^_/.]+[_/.]?", as_cell(name)):
+        if lines[-1] and len(lines[-1] + part) > 12:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else as_cell(value)
+
+
+def short_id(entry: Entry) -> str:
+    """The end of its folder's name."""
+    return entry.run.path.name.rpartition("_")[2]
+
+
+def labels(entries: Sequence[Entry]) -> list[str]:
+    """The experiment of each run, and what was varied among the listed runs of it."""
+    groups = defaultdict(list)
+    for entry in entries:
+        groups[experiment_of(entry)].append(entry)
+    found: dict[int, str] = {}
+    for name, group in groups.items():
+        words = [_words(entry) for entry in group]
+        for entry, varied in zip(group, describe(words, _configs(group, words)), strict=True):
+            found[id(entry)] = f"{name}: {label}" if (label := as_label(varied)) else name
+    return [found[id(entry)] for entry in entries]
+
+
+def experiment_of(entry: Entry) -> str:
+    """The name of the folder that holds the experiment's runs, or the sweep's."""
+    parts = entry.run.path.parts
+    inner = parts.index("trials") if "trials" in parts else len(parts) - 1
+    return parts[inner - 1]
+
+
+def _words(entry: Entry) -> dict[str, str]:
+    try:
+        return read_words(entry.run.read_overrides())
+    except UserError:
+        return {}
+
+
+def _configs(group: Sequence[Entry], words: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    """Of the runs of an experiment, if anything was typed for one of them."""
+    if len(group) < 2 or not any(words):
+        return [{} for _ in group]
+    found = []
+    for entry in group:
+        try:
+            found.append(dict(flatten(entry.run.read_config(is_shared=True))))
+        except UserError:
+            found.append({})
+    return found
+
+
+def as_dicts(entries: Sequence[Entry], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """For scripts: each run with its id, its whole path and its values; None where it has none."""
+    return [
+        {
+            "id": short_id(entry),
+            "experiment": experiment_of(entry),
+            **{name: value_of(entry, name) for name in ALWAYS if name != "started"},
+            "started": entry.began,
+            **{name: value_of(entry, name) for name in columns},
+            "path": str(entry.run.path),
+            "problem": entry.problem,
+        }
+        for entry in entries
+    ]
+
+
+def as_text(entries: Sequence[Entry], columns: Sequence[str], format: str) -> str:
+    """`as_dicts` as ``json`` or ``csv``."""
+    rows = as_dicts(entries, columns)
+    if format == "json":
+        return json.dumps(rows, indent=1, default=str)
+    file = io.StringIO()
+    names = ["id", "experiment", *ALWAYS, *columns, "path", "problem"]
+    writer = csv.DictWriter(file, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue().rstrip("\n")
+
+
+def ago(began: str | None, now: datetime) -> str:
+    """How long ago that was, in its largest unit."""
+    if began is None:
+        return ""
+    seconds = (now - datetime.fromisoformat(began)).total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit} ago"
+    return "just now"
+
+
+def as_cell(value: Any) -> str:
+    """A value in a table's cell, without what a terminal would take for a command."""
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return "" if value is None else visible(str(value))
