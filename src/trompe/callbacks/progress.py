@@ -3,12 +3,15 @@
 import shutil
 import sys
 import time
+from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from tqdm import tqdm
 
 from trompe.callbacks.tick_callback import TickCallback
+from trompe.engine.clock import Clock
 from trompe.methods.method import Method
 
 if TYPE_CHECKING:
@@ -16,13 +19,19 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 3  # metrics in a line
+_WINDOW = 120.0  # seconds that the rate is a mean of: over evaluations too
+_BAR = 12  # characters, at least
+# Of an adversarial method these say most; a method's other losses follow.
+_FIRST = ("discriminator", "generator")
 
 
 class Progress(TickCallback):
-    """kimg of the budget, images/s, time left, losses and the latest metric.
+    """kimg of the budget, images/s, time left, the latest metric and losses.
 
-    On a terminal it is a bar; elsewhere one line a tick. Losses are from the last whole tick,
-    because reading them more often would make the device wait.
+    On a terminal it is a bar, with as many of these as there is room for; elsewhere one line a
+    tick. Losses are from the last whole tick, because reading them more often would make the device
+    wait; those that are 0 are left out. The rate is that of the last two
+    minutes.
 
     Args:
         refresh_seconds: shortest time between two redraws.
@@ -31,15 +40,16 @@ class Progress(TickCallback):
     def __init__(self, refresh_seconds: float = 0.5) -> None:
         self.refresh_seconds = refresh_seconds
         self._bar: tqdm[Any] | None = None
-        self._notes: dict[str, str] = {}
-        self._began = (0.0, 0)
+        self._losses: dict[str, float] = {}
+        self._metrics: dict[str, float] = {}
+        self._seen: deque[tuple[float, int]] = deque()  # times, and images until then
         self._drawn = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar at the run's current image count."""
         assert isinstance(pl_module, Method)
         clock = pl_module.clock
-        self._began = (time.perf_counter(), clock.images)
+        self._seen = deque([(time.perf_counter(), clock.images)])
         if trainer.is_global_zero and sys.stderr.isatty():
             self._bar = tqdm(
                 total=clock.budget_kimg,
@@ -62,18 +72,22 @@ class Progress(TickCallback):
             return
         assert isinstance(pl_module, Method)
         self._drawn = now
+        self._look(now, pl_module.clock.images)
         self._draw(pl_module)
 
     def on_tick_end(self, trainer: pl.Trainer, method: Method, record: "TickRecord") -> None:
         """Take over the tick's means; without a terminal, print its line."""
-        for name, value in record.values.items():
-            if name.startswith("loss/"):
-                self._notes[name.replace("loss/", "")[0].upper()] = f"{value:.2f}"
-        for name in shown(record):
-            self._notes[name] = f"{record.values[name]:.4g}"
+        losses = {
+            name.removeprefix("loss/"): value
+            for name, value in record.values.items()
+            if name.startswith("loss/") and value
+        }
+        first = {name: losses[name] for name in _FIRST if name in losses}
+        self._losses = first | losses
+        self._metrics |= {name: record.values[name] for name in shown(record)}
         if self._bar is None and trainer.is_global_zero:
             clock = method.clock
-            print(f"{clock.kimg:.1f}/{clock.budget_kimg:.1f} kimg, {self._status(method)}")
+            print(f"{clock.kimg:.1f}/{clock.budget_kimg:.1f} kimg, {', '.join(self._parts(clock))}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
@@ -90,23 +104,40 @@ class Progress(TickCallback):
     def _draw(self, method: Method) -> None:
         if self._bar is not None:
             # The width now; 80 if the terminal does not report one.
-            self._bar.ncols = shutil.get_terminal_size().columns
-            self._bar.n = method.clock.kimg
-            self._bar.set_postfix_str(self._status(method), refresh=True)
+            clock, self._bar.ncols = method.clock, shutil.get_terminal_size().columns
+            room = self._bar.ncols - _BAR - len(f"| {clock.kimg:.1f}/{clock.budget_kimg:.1f} kimg")
+            self._bar.n = clock.kimg
+            self._bar.set_postfix_str(fitting(self._parts(clock), room), refresh=True)
 
     def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
-    def _status(self, method: Method) -> str:
-        seconds = time.perf_counter() - self._began[0]
-        images = method.clock.images - self._began[1]
-        rate = images / max(seconds, 1e-9)
-        left = (method.clock.budget_kimg * 1000 - method.clock.images) / max(rate, 1e-9)
+    def _look(self, now: float, images: int) -> None:
+        """Remember how far it is, and forget what was longer ago than the window."""
+        self._seen.append((now, images))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - _WINDOW:
+            self._seen.popleft()
+
+    def _parts(self, clock: Clock) -> list[str]:
+        began, images = self._seen[0]
+        rate = (clock.images - images) / max(time.perf_counter() - began, 1e-9)
+        left = (clock.budget_kimg * 1000 - clock.images) / max(rate, 1e-9)
         parts = [f"{rate:.0f} images/s", f"{_clock(left)} left"]
-        parts += [f"{name} {value}" for name, value in self._notes.items()]
-        return ", ".join(parts)
+        parts += [f"{name} {value:.4g}" for name, value in self._metrics.items()]
+        return parts + [f"{name} {value:.2f}" for name, value in self._losses.items()]
+
+
+def fitting(parts: Sequence[str], room: int) -> str:
+    """As many of the first parts, with commas, as fit into so many characters."""
+    text = ""
+    for part in parts:
+        longer = f"{text}, {part}" if text else part
+        if len(longer) + len(", ") > room:
+            break
+        text = longer
+    return text
 
 
 def shown(record: "TickRecord") -> list[str]:
