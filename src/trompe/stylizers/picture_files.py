@@ -116,14 +116,19 @@ def read_frames(
         for frame, shown in decoder.read_frames(read_file(path, limits), limits):
             with explained():
                 picture = convert(frame, "RGB")
-            yield _to_tensor(key, path, picture, size), shown or _FRAME_MS
+            yield as_tensor(key, path, picture, size), shown or _FRAME_MS
     except Unreadable as error:
         advice = hint(path.name)
         more = f" ({advice})" if advice else ""
         raise UserError(f"{key}={path} cannot be read: {error}{more}") from error
 
 
-def _to_tensor(key: str, path: Path, picture: Image.Image, size: float | None) -> Tensor:
+def as_tensor(key: str, path: Path | str, picture: Image.Image, size: float | None) -> Tensor:
+    """A picture in RGB as (1, 3, H, W) in [-1, 1], the shorter side `size` pixels, or as it is.
+
+    Raises:
+        UserError: if it is too small, naming it as ``key=path``.
+    """
     if size is not None:
         scale = size / min(picture.size)
         sides = (max(1, round(side * scale)) for side in picture.size)
