@@ -107,6 +107,7 @@ def _likeness(a: str, b: str) -> float:
 def _known(command: str, arguments: Iterable[str]) -> list[str]:
     """Groups, and keys of the config with the choices of the command line."""
     from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
@@ -115,14 +116,20 @@ def _known(command: str, arguments: Iterable[str]) -> list[str]:
     # `trompe sweep` passes what it does not know on to `trompe train`.
     roots = ["sweep", "train"] if command == "sweep" else [command]
     known: list[str] = []
-    for root in roots:
-        chosen = [word for word in arguments if word.partition("=")[0] in reference.groups(root)]
-        try:
+    hydra = GlobalHydra.instance()
+    before = hydra.hydra
+    try:
+        for root in roots:
+            groups = reference.groups(root)
+            chosen = [word for word in arguments if word.partition("=")[0] in groups]
+            hydra.clear()  # of a command that is at work
             with initialize_config_dir(config_dir(), version_base="1.3"):
                 config = compose(root, chosen)
-        except HydraException:  # the choices are wrong too
-            return list(reference.groups(root))
-        known += [*reference.groups(root), *_keys(OmegaConf.to_container(config))]
+            known += [*groups, *_keys(OmegaConf.to_container(config))]
+    except HydraException:  # the choices are wrong too
+        return [group for root in roots for group in reference.groups(root)]
+    finally:
+        hydra.hydra = before
     return known
 
 

@@ -17,7 +17,7 @@ from trompe.sweeps.sweep_folder import SweepFolder
     ("arguments", "message"),
     [
         (["model.loss=hinge"], "nothing is swept"),
-        (["model.los=hinge,wasserstein"], "there is no key model.los: did you mean model.loss?"),
+        (["model.los=hinge,wasserstein"], "there is no key model.los: did you mean model.loss"),
         (["model=dcgan,dcgna"], "dcgna"),
         (["model.optimizer.lr=log(1e-5,1e-3)", "sampler=grid"], "is an interval"),
         (["seed=0,1", "run=somewhere"], "leave run= out"),
