@@ -86,7 +86,8 @@ def _is_part(value: yaml.Node) -> bool:
 def _written(lines: list[str], value: yaml.Node) -> str:
     first, last = value.start_mark, value.end_mark
     if first.line == last.line:
-        return lines[first.line][first.column : last.column]
+        text: str = lines[first.line][first.column : last.column]
+        return text
     return str(yaml.safe_load(yaml.serialize(value)))
 
 

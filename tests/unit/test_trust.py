@@ -24,7 +24,7 @@ from trompe.trust import (
 )
 
 # Folders of conf/ whose files become parts of a group of another name.
-GROUP = dict.fromkeys(("perceptual", "schedule", "style_generator"), "model")
+GROUP = dict.fromkeys(("perceptual", "schedule", "style_discriminator", "style_generator"), "model")
 GROUP |= {"features": "metrics"}
 SHIPPED = sorted(
     {
