@@ -31,7 +31,7 @@ def commands() -> dict[str, str]:
 
 def usage() -> str:
     """The text of `trompe --help`."""
-    lines = [f"  {name:<10} {text.partition(chr(10))[0]}" for name, text in commands().items()]
+    lines = [f"  {name:<10} {text.splitlines()[0]}" for name, text in commands().items()]
     return "\n".join(
         [
             "usage: trompe COMMAND [key=value ...]",

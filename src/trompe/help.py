@@ -29,7 +29,7 @@ def show_help(command: str, docstring: str, words: Iterable[str]) -> None:
         if line.startswith("trompe "):
             console.print(Padding(Text(line, "cyan"), (0, 0, 0, 2)))
     _show_keys(console, "keys", reference.read(command).keys, "")
-    for group, option in _chosen(command, words):
+    for group, option in reference.chosen(command, words):
         name = f"{group}/{option}"
         title = f"keys of {group}={option}"
         _show_keys(console, title, reference.keys_of(name), f"{group}.")
@@ -66,14 +66,3 @@ def _show_groups(console: Console, command: str) -> None:
                 text = reference.first_sentence(reference.read(f"{name}/{option}").purpose)
                 table.add_row(Text(f"  {option}", "cyan"), text)
             console.print(table)
-
-
-def _chosen(command: str, words: Iterable[str]) -> list[tuple[str, str]]:
-    """Groups and options that a command line names."""
-    found = []
-    for word in words:
-        group, _, value = word.lstrip("+").partition("=")
-        for option in value.strip("[]").split(","):
-            if group in reference.groups(command) and option in reference.options(group):
-                found.append((group, option))
-    return found

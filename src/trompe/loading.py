@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from trompe import extras
 from trompe.data.conversion import convert
 from trompe.errors import UserError
-from trompe.extras import need
 from trompe.images import make_grid, to_picture, to_uint8
 from trompe.methods.capabilities import FromLatents, require
 from trompe.methods.trained import find_checkpoint, load_method
@@ -22,6 +22,7 @@ from trompe.runs.naming import find_run
 from trompe.runs.run_folder import RunFolder
 from trompe.stylizers.feed_forward import FeedForward
 from trompe.stylizers.picture_files import as_tensor, read
+from trompe.stylizers.stylizer import check_strength, check_style
 from trompe.stylizers.trained import Embedded, Trained
 from trompe.tasks.sample import generate, latent
 
@@ -106,10 +107,8 @@ class Run:
         Raises:
             UserError: if pandas is not installed.
         """
-        try:
-            import pandas
-        except ModuleNotFoundError as error:
-            raise UserError(need("pandas", "run.metrics()")) from error
+        extras.require("pandas", "run.metrics()")
+        import pandas
 
         rows = list(self.folder.iterate_metrics())
         return pandas.DataFrame(rows).set_index("kimg") if rows else pandas.DataFrame()
@@ -197,11 +196,8 @@ def _stylize(
     stylizer: FeedForward, content: PictureLike, style: PictureLike | None, strength: float
 ) -> Image.Image:
     """See `Run.stylize`."""
-    if stylizer.takes_style == (style is None):
-        wanted = "give a style" if style is None else "it knows one style only: leave style out"
-        raise UserError(f"{stylizer.name}: {wanted}")
-    if not 0 <= strength <= 1:
-        raise UserError(f"strength={strength} must be between 0 and 1")
+    check_style(stylizer, style)
+    check_strength(strength)
     device = stylizer.device
     code = None
     if style is not None:

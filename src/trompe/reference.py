@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,17 @@ def groups(name: str) -> dict[str, str]:
                 if group not in _HIDDEN:
                     text = chosen if not isinstance(chosen, list) else f"[{','.join(chosen)}]"
                     found[group] = "null" if text is None else str(text)
+    return found
+
+
+def chosen(command: str, words: Iterable[str]) -> list[tuple[str, str]]:
+    """Groups and options that a command line names."""
+    found = []
+    for word in words:
+        group, _, value = word.lstrip("+").partition("=")
+        for option in value.strip("[]").split(","):
+            if group in groups(command) and option in options(group):
+                found.append((group, option))
     return found
 
 

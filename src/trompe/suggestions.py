@@ -34,9 +34,10 @@ def for_composition(text: str, command: str, arguments: Iterable[str]) -> str | 
     if found := re.match(r".*Could not find '(.+)/([^/']+)'", text):
         group, option = found.groups()
         known = reference.options(group)
-        meant = did_you_mean(close(option, known))
-        choices = f"he choices are {', '.join(known)}" if known else "here is no such file"
-        return f"{group}={option} is not known{f'{meant} T' if meant else ': t'}{choices}"
+        choices = f"the choices are {', '.join(known)}" if known else "there is no such file"
+        if meant := did_you_mean(close(option, known)):
+            return f"{group}={option} is not known{meant} {choices[:1].upper()}{choices[1:]}"
+        return f"{group}={option} is not known: {choices}"
     if found := re.match(r"Missing mandatory value: \S+\s+full_key: (\S+)", text):
         return _missing(found[1], command, arguments)
     return None
@@ -44,11 +45,10 @@ def for_composition(text: str, command: str, arguments: Iterable[str]) -> str | 
 
 def _missing(key: str, command: str, arguments: Iterable[str]) -> str:
     group, _, rest = key.partition(".")
-    chosen = reference.groups(command) | dict(
-        word.split("=", 1) for word in arguments if "=" in word
-    )
-    own = reference.read(command).keys
-    keys = reference.keys_of(f"{group}/{chosen[group]}") if rest and group in chosen else own
+    chosen = reference.groups(command) | dict(reference.chosen(command, arguments))
+    keys: Iterable[reference.Key] = reference.read(command).keys
+    if rest and chosen.get(group) in reference.options(group):
+        keys = reference.keys_of(f"{group}/{chosen[group]}")
     comment = next((one.comment for one in keys if one.name in (key, rest)), "")
     return f"{key} is missing: give {key}=...{': ' if comment else ''}{comment}"
 

@@ -30,8 +30,7 @@ class Progress(TickCallback):
 
     On a terminal it is a bar, with as many of these as there is room for; elsewhere one line a
     tick. Losses are from the last whole tick, because reading them more often would make the device
-    wait; those that are 0 are left out. The rate is that of the last two
-    minutes.
+    wait; those that are 0 are left out. The rate is that of the last two minutes.
 
     Args:
         refresh_seconds: shortest time between two redraws.

@@ -19,7 +19,7 @@ from trompe.data.image_data import ImageData
 from trompe.data.source import Source
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
-from trompe.extras import need
+from trompe.extras import require
 
 # Folders of the package, by what they show.
 SETS = {"robots": "set1", "monsters": "set2", "heads": "set3", "cats": "set4", "people": "set5"}
@@ -86,9 +86,9 @@ class Parts:
     def __init__(self, set: str) -> None:
         if set not in SETS:
             raise UserError(f"data.set={set} is not one of {', '.join(SETS)}")
+        require("robohash", "data=robohash")
         found = importlib.util.find_spec("robohash")
-        if found is None or found.origin is None:
-            raise UserError(need("robohash", "data=robohash"))
+        assert found is not None and found.origin is not None
         self.set = set
         root = Path(found.origin).parent / "sets" / SETS[set]
         colors = sorted(folder.name for folder in root.iterdir() if "#" not in folder.name)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from trompe.errors import Count
+from trompe.networks.patch_discriminator import StyleLogits
 from trompe.networks.perceptual_network import PerceptualNetwork
 from trompe.networks.sight import Sight
 
@@ -34,26 +35,15 @@ class FeatureDiscriminator(nn.Module):
         return torch.cat(logits, 1)
 
 
-class Head(nn.Module):
+class Head(StyleLogits):
     """What judges one layer of a `FeatureDiscriminator`."""
 
     def __init__(self, style_dim: int, channels: int, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
+        layers = nn.Sequential(
             spectral_norm(nn.Conv2d(channels, width, 1)),
             nn.LeakyReLU(0.2, inplace=True),
             spectral_norm(nn.Conv2d(width, 2 * width, 4, 2, 1)),
             nn.LeakyReLU(0.2, inplace=True),
         )
-        self.logits = spectral_norm(nn.Conv2d(2 * width, 1, 1))
-        self.embedding = nn.Sequential(
-            nn.LayerNorm(style_dim), spectral_norm(nn.Linear(style_dim, 2 * width, bias=False))
-        )
-
-    def forward(self, seen: Tensor, style: Tensor) -> Tensor:
-        """Logits (N, h, w): how real, plus how much in this style."""
-        features = self.layers(seen)
         # Features have larger values than those of a network that is learned from the beginning.
-        direction = self.embedding(style)[..., None, None] / features.shape[1] ** 0.5
-        logits: Tensor = self.logits(features) + (features * direction).sum(1, keepdim=True)
-        return logits.squeeze(1)
+        super().__init__(style_dim, layers, 2 * width, (2 * width) ** 0.5)

@@ -41,24 +41,39 @@ class StyleDiscriminator(nn.Module):
         return torch.cat(logits, 1)
 
 
-class PatchNetwork(nn.Module):
-    """One scale of a `StyleDiscriminator`."""
+class StyleLogits(nn.Module):
+    """Layers, and a logit for each of their places, conditioned by projection.
 
-    def __init__(self, style_dim: int, width: int, layers: int) -> None:
+    Args:
+        style_dim: length of what describes a style.
+        layers: give `width` channels.
+        width: of the layers' output.
+        scale: the style's direction is divided by it.
+    """
+
+    def __init__(self, style_dim: int, layers: nn.Module, width: int, scale: float = 1) -> None:
         super().__init__()
-        widths = patch_widths(width, layers)
-        self.layers = patch_layers([3, *widths], wrap=spectral_norm)
-        self.logits = spectral_norm(nn.Conv2d(widths[-1], 1, 1))
+        self.layers = layers
+        self.logits = spectral_norm(nn.Conv2d(width, 1, 1))
         self.embedding = nn.Sequential(
-            nn.LayerNorm(style_dim), spectral_norm(nn.Linear(style_dim, widths[-1], bias=False))
+            nn.LayerNorm(style_dim), spectral_norm(nn.Linear(style_dim, width, bias=False))
         )
+        self.scale = scale
 
     def forward(self, images: Tensor, style: Tensor) -> Tensor:
         """Logits (N, h, w): how real, plus how much in this style."""
         features = self.layers(images)
-        direction = self.embedding(style)[..., None, None]
+        direction = self.embedding(style)[..., None, None] / self.scale
         logits: Tensor = self.logits(features) + (features * direction).sum(1, keepdim=True)
         return logits.squeeze(1)
+
+
+class PatchNetwork(StyleLogits):
+    """One scale of a `StyleDiscriminator`."""
+
+    def __init__(self, style_dim: int, width: int, layers: int) -> None:
+        widths = patch_widths(width, layers)
+        super().__init__(style_dim, patch_layers([3, *widths], wrap=spectral_norm), widths[-1])
 
 
 def patch_widths(width: int, layers: int) -> list[int]:

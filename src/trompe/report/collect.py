@@ -14,7 +14,7 @@ from typing import Any
 
 from trompe.errors import UserError
 from trompe.paths import expand
-from trompe.runs.index import find_folders, started_at
+from trompe.runs.index import find_folders, short_id, started_at, trial_of
 from trompe.runs.ranking import Value, by_protocol, differing
 from trompe.runs.reading import Unreadable
 from trompe.runs.run_folder import RunFolder
@@ -22,7 +22,7 @@ from trompe.runs.shape import flatten
 from trompe.runs.summary import Summary
 
 # Keys of a config that say where or how it ran, not what was trained.
-_WHERE = {"paths", "logger", "name", "trainer"}
+WHERE = {"paths", "logger", "name", "trainer"}
 _FACTS = ("status", "kimg", "protocols", "error")  # that are shown
 _MANY = 200  # runs, from which on several processes read them
 
@@ -170,10 +170,10 @@ def _label(entries: Collection[Entry]) -> None:
     """Give each the trial's number in a sweep, else the last part of the folder's name; unique."""
     taken: set[str] = set()
     for entry in entries:
-        parts, name = entry.run.path.parts, entry.run.path.name
-        trial = parts[parts.index("trials") + 1] if "trials" in parts[:-1] else ""
-        short = f"trial {int(trial)}" if trial.isdecimal() else name.rpartition("_")[2]
-        entry.label = f"{short} {name}" if short in taken else short
+        path = entry.run.path
+        trial = trial_of(path)
+        short = short_id(path) if trial is None else f"trial {trial[1]}"
+        entry.label = f"{short} {path.name}" if short in taken else short
         taken.add(short)
 
 
@@ -185,7 +185,7 @@ def config_diff(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     return {
         key: values
         for key, values in columns.items()
-        if any(values[i] != values[read[0]] for i in read) and key.partition(".")[0] not in _WHERE
+        if any(values[i] != values[read[0]] for i in read) and key.partition(".")[0] not in WHERE
     }
 
 
@@ -204,7 +204,7 @@ def protocol_groups(entries: Sequence[Entry], name: str) -> tuple[list[list[int]
 def seed_groups(entries: Sequence[Entry]) -> list[list[int]]:
     """Numbers of the entries that differ in nothing but the seed, where there are several."""
     groups: dict[tuple[tuple[str, str], ...], list[int]] = {}
-    without = {*_WHERE, "seed"}
+    without = {*WHERE, "seed"}
     for i, entry in enumerate(entries):
         if entry.problem is not None:
             continue

@@ -17,6 +17,7 @@ from rich.text import Text
 from trompe.errors import UserError
 from trompe.report.collect import Entry
 from trompe.report.variation import as_label, describe, read_words
+from trompe.runs.index import experiment_of, short_id
 from trompe.runs.shape import flatten
 from trompe.streams import visible
 
@@ -68,7 +69,7 @@ def narrow_table(entries: Sequence[Entry], columns: Sequence[str], width: int) -
     """
     now = datetime.now(UTC)
     fixed = [
-        ("id", [Text(as_cell(short_id(entry)), "bold") for entry in entries]),
+        ("id", [Text(as_cell(short_id(entry.run.path)), "bold") for entry in entries]),
         ("status", [Text(as_cell(e.status), _STYLES.get(e.status, "")) for e in entries]),
         ("kimg", [Text(as_cell(entry.kimg)) for entry in entries]),
         ("started", [Text(ago(entry.began, now), "dim") for entry in entries]),
@@ -121,29 +122,17 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else as_cell(value)
 
 
-def short_id(entry: Entry) -> str:
-    """The end of its folder's name."""
-    return entry.run.path.name.rpartition("_")[2]
-
-
 def labels(entries: Sequence[Entry]) -> list[str]:
     """The experiment of each run, and what was varied among the listed runs of it."""
     groups = defaultdict(list)
     for entry in entries:
-        groups[experiment_of(entry)].append(entry)
+        groups[experiment_of(entry.run.path).name].append(entry)
     found: dict[int, str] = {}
     for name, group in groups.items():
         words = [_words(entry) for entry in group]
         for entry, varied in zip(group, describe(words, _configs(group, words)), strict=True):
             found[id(entry)] = f"{name}: {label}" if (label := as_label(varied)) else name
     return [found[id(entry)] for entry in entries]
-
-
-def experiment_of(entry: Entry) -> str:
-    """The name of the folder that holds the experiment's runs, or the sweep's."""
-    parts = entry.run.path.parts
-    inner = parts.index("trials") if "trials" in parts else len(parts) - 1
-    return parts[inner - 1]
 
 
 def _words(entry: Entry) -> dict[str, str]:
@@ -170,8 +159,8 @@ def as_dicts(entries: Sequence[Entry], columns: Sequence[str]) -> list[dict[str,
     """For scripts: each run with its id, its whole path and its values; None where it has none."""
     return [
         {
-            "id": short_id(entry),
-            "experiment": experiment_of(entry),
+            "id": short_id(entry.run.path),
+            "experiment": experiment_of(entry.run.path).name,
             **{name: value_of(entry, name) for name in ALWAYS if name != "started"},
             "started": entry.began,
             **{name: value_of(entry, name) for name in columns},

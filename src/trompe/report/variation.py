@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# Say where, how long or with what records a run is made, not what is trained.
-_ASIDE = {"paths", "logger", "name", "trainer", "callbacks", "hydra", "trust", "resume", "run"}
+from trompe.errors import show
+from trompe.report.collect import WHERE
+from trompe.sweeps.arguments import first_key
+
+# Keys that say where or with what records a run is made, not what is trained.
+_ASIDE = WHERE | {"callbacks", "hydra"}
 
 
 def read_words(overrides: Iterable[str]) -> dict[str, str]:
@@ -13,7 +17,7 @@ def read_words(overrides: Iterable[str]) -> dict[str, str]:
     for override in overrides:
         key, equals, value = override.partition("=")
         key = key.lstrip("+")
-        if equals and key.partition(".")[0].partition("@")[0] not in _ASIDE:
+        if equals and first_key(key) not in _ASIDE:
             found[key] = value.strip("'\"")
     return found
 
@@ -76,7 +80,7 @@ def _value(key: str, words: Mapping[str, str], config: Mapping[str, Any]) -> str
 def as_number(value: Any) -> str:
     """A value as it is typed, numbers as short as they can be: ``2e-4`` for 0.0002."""
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+        return show(value)
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -62,6 +62,25 @@ def _may_hold_runs(entry: os.DirEntry[str], is_in_run: bool) -> bool:
         return False
 
 
+def trial_of(path: Path) -> tuple[Path, int] | None:
+    """The folder of the sweep that a run's folder is in, and the trial's number."""
+    for trial in path.parents:
+        if trial.parent.name == "trials" and trial.name.isdecimal():
+            return trial.parent.parent, int(trial.name)
+    return None
+
+
+def experiment_of(path: Path) -> Path:
+    """The folder of the experiment, or of the sweep, that a run's folder is in."""
+    trial = trial_of(path)
+    return path.parent if trial is None else trial[0]
+
+
+def short_id(path: Path) -> str:
+    """The end of a run folder's name, by which every command knows it."""
+    return path.name.rpartition("_")[2]
+
+
 def started_at(facts: dict[str, Any]) -> str | None:
     """When a run's first session began, as run.json writes it."""
     sessions: list[dict[str, Any]] = facts.get("sessions") or [{}]

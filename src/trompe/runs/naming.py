@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from trompe.errors import UserError
 from trompe.paths import expand
-from trompe.runs.index import find_folders, find_runs
+from trompe.runs.index import experiment_of, find_folders, find_runs, short_id, trial_of
 from trompe.runs.ranking import Value, rank
 from trompe.runs.reading import read_yaml
 from trompe.runs.run_folder import RunFolder, open_run
@@ -40,7 +39,7 @@ def find_run(name: str, output_dir: str, key: str = "run") -> RunFolder:
         runs = _runs_below(place, output_dir, f"{key}={name}")
         if word == "latest":
             return open_run(runs[-1].path)
-        return _best(runs if place else _siblings(runs[-1]), f"{key}={name}", place)
+        return _best(runs if place else find_runs(experiment_of(runs[-1].path)), f"{key}={name}")
     if "/" in str(name):
         return open_run(name)
     return _by_id(str(name), output_dir, key)
@@ -57,14 +56,7 @@ def _runs_below(place: str, output_dir: str, what: str) -> list[RunFolder]:
     return runs
 
 
-def _siblings(run: RunFolder) -> list[RunFolder]:
-    """The runs of its experiment, or of its sweep."""
-    parts = run.path.parts
-    inner = parts.index("trials") if "trials" in parts else len(parts) - 1
-    return find_runs(Path(*parts[:inner]))
-
-
-def _best(runs: list[RunFolder], what: str, place: str) -> RunFolder:
+def _best(runs: list[RunFolder], what: str) -> RunFolder:
     """The one with the best value of a sweep's objective, or of what decided on best.ckpt."""
     values = list(_of_objective(runs)) or list(_of_metric(runs))
     if not values:
@@ -91,9 +83,10 @@ def _of_metric(runs: Iterable[RunFolder]) -> Iterable[tuple[str, Value]]:
 
 def _of_objective(runs: list[RunFolder]) -> Iterable[tuple[str, Value]]:
     """Values of the objective of the sweep that all these runs are trials of."""
-    found = {_sweep_of(run) for run in runs}
-    sweep = found.pop() if len(found) == 1 else None
-    if sweep is None:
+    trials = [trial_of(run.path) for run in runs]
+    sweeps = {None if trial is None else trial[0] for trial in trials}
+    sweep = sweeps.pop() if len(sweeps) == 1 else None
+    if sweep is None or not (sweep / "sweep.yaml").is_file():
         return
     description: Any = read_yaml(sweep / "sweep.yaml", SWEEP_FILE)
     name, direction = description["objective"][0], description["direction"][0]
@@ -111,17 +104,12 @@ def _of_objective(runs: list[RunFolder]) -> Iterable[tuple[str, Value]]:
             yield name, Value(str(run.path), extremes[name], {**protocol, **better})
 
 
-def _sweep_of(run: RunFolder) -> Path | None:
-    parents = (parent.parent for parent in run.path.parents if parent.name == "trials")
-    return next((folder for folder in parents if (folder / "sweep.yaml").is_file()), None)
-
-
 def _by_id(name: str, output_dir: str, key: str) -> RunFolder:
     folder = expand(output_dir, "paths.output_dir")
     folders = sorted(find_folders(folder)) if folder.is_dir() else []
     found = [path for path in folders if path.name == name]
     if not found and _ID.fullmatch(name):
-        found = [path for path in folders if path.name.rpartition("_")[2].startswith(name)]
+        found = [path for path in folders if short_id(path).startswith(name)]
     if len(found) == 1:
         return open_run(found[0])
     if found:

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from trompe.errors import UserError, check_number
+
 
 class Stylizer(Protocol):
     """Pictures are (1, 3, H, W) in [-1, 1], of any size from 16 pixels a side, on `device`.
@@ -39,3 +41,28 @@ class Stylizer(Protocol):
         Raises:
             UserError: if the picture is too large.
         """
+
+
+def check_style(stylizer: Stylizer, style: Any) -> None:
+    """Refuse a missing style, and one that is of no use.
+
+    Raises:
+        UserError: saying which.
+    """
+    if stylizer.takes_style == (style is None):
+        raise UserError(
+            "style= is missing: name a picture or a folder"
+            if stylizer.takes_style
+            else f"{stylizer.name} knows one style only: leave style= out"
+        )
+
+
+def check_strength(strength: float) -> None:
+    """Refuse anything but a number from 0 to 1.
+
+    Raises:
+        UserError: naming the key.
+    """
+    check_number("strength", strength)
+    if not 0 <= strength <= 1:
+        raise UserError(f"strength={strength} must be between 0 and 1")

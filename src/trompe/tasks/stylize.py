@@ -23,7 +23,7 @@ from trompe.stylizers.flicker import Flicker
 from trompe.stylizers.matrix import cell, write_matrix
 from trompe.stylizers.mixing import check_weights, mix
 from trompe.stylizers.picture_files import Picture, find_pictures, name_targets, read, read_frames
-from trompe.stylizers.stylizer import Stylizer
+from trompe.stylizers.stylizer import Stylizer, check_strength, check_style
 from trompe.stylizers.told import as_options, digest, is_made
 
 _PALETTE_AT = 256  # pixels of the shorter side at which a content's palette is measured
@@ -70,12 +70,7 @@ def stylize(cfg: DictConfig) -> list[Path]:
     """
     check_values(cfg)
     stylizer: Stylizer = make(cfg.stylizer, "stylizer")
-    if stylizer.takes_style == (cfg.style is None):
-        raise UserError(
-            "style= is missing: name a picture or a folder"
-            if stylizer.takes_style
-            else f"{stylizer.name} knows one style only: leave style= out"
-        )
+    check_style(stylizer, cfg.style)
     limits = Limits(cfg.max_pixels, "max_pixels")
     contents = find_pictures("content", cfg.content, cfg.size, limits)
     styles = [] if cfg.style is None else find_pictures("style", cfg.style, cfg.style_size, limits)
@@ -270,9 +265,7 @@ def check_values(cfg: DictConfig) -> None:
         check_positive("size", cfg.size)
     if cfg.strokes_at is not None:
         check_count("strokes_at", cfg.strokes_at, 0)
-    check_number("strength", cfg.strength)
-    if not 0 <= cfg.strength <= 1:
-        raise UserError(f"strength={cfg.strength} must be between 0 and 1")
+    check_strength(cfg.strength)
     referred = str(OmegaConf.to_container(cfg.stylizer, resolve=False))
     for key, value in _OF_SOME.items():
         if cfg[key] != value and f"${{{key}}}" not in referred:
