@@ -99,6 +99,15 @@ class Page:
         node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.send("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
 
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """With the mouse's button down, in pixels of the window."""
+        steps = [("mouseMoved", start), ("mousePressed", start)]
+        steps += [("mouseMoved", end), ("mouseReleased", end)]
+        for kind, (x, y) in steps:
+            held = {"button": "left", "buttons": 1, "clickCount": 1} if kind != "mouseMoved" else {}
+            moving = {"buttons": 1} if kind == "mouseMoved" else {}
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **held, **moving)
+
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
             more = os.read(self._read, 1 << 20)

@@ -51,7 +51,10 @@ class Core(Trompe):
 
 @pytest.fixture(scope="module")
 def core(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Core]:
-    core = Core(tmp_path_factory.mktemp("core"), cache)
+    folder = tmp_path_factory.mktemp("core")
+    (folder / "sweep").mkdir()
+    (folder / "sweep" / "sweep.yaml").touch()
+    core = Core(folder, cache)
     with core.process:
         yield core
         core.process.stdin.close()
@@ -88,7 +91,6 @@ def test_the_core_trains_samples_evaluates_and_lists(core: Core) -> None:
         "onnx",
         "onnxruntime",
         "optuna",
-        "plotly",
         "sqlalchemy",
         "tensorboard",
         "torch_fidelity",
@@ -113,6 +115,7 @@ def test_the_core_trains_samples_evaluates_and_lists(core: Core) -> None:
     images = "metrics.full.n_images=40", "metrics.full.n_reference=40", "features=random_conv"
     assert "fd_random_conv" in core("evaluate", f"run={run.path}", *images).stdout
     assert run.path.name.rpartition("_")[2] in core("runs").stdout
+    assert "1 runs: " in core("compare", str(run.path), "out=page.html").stdout
     assert "optuna" in core("sweep", "--cfg", "job").stdout
 
 
@@ -120,7 +123,10 @@ def test_the_core_trains_samples_evaluates_and_lists(core: Core) -> None:
     ("arguments", "said"),
     [
         (["sweep", "seed=0,1"], "sweep needs the package optuna: pip install 'trompe[sweep]'"),
-        (["compare", "."], "compare needs the package plotly: pip install 'trompe[report]'"),
+        (
+            ["compare", "sweep"],
+            "compare of a sweep needs the package optuna: pip install 'trompe[sweep]'",
+        ),
         (["export", "run=x"], "export needs the package onnx: pip install 'trompe[export]'"),
         (["dashboard"], "dashboard needs the package trackio: pip install 'trompe[trackio]'"),
         (

@@ -94,7 +94,7 @@ def test_a_damaged_run_is_a_row_that_says_why(
     entries = read_entries([tmp_path])
     write_page(tmp_path / "page.html", entries)
     page = (tmp_path / "page.html").read_text()
-    assert "2 runs (1 unreadable)" in page and "unreadable: " in page
+    assert page.count('"unreadable":') == 2 and page.count('"unreadable":true') == 1
     assert entries[1].problem is not None and why in entries[1].problem
 
 
@@ -213,5 +213,5 @@ def test_damaged_pictures_and_cards_are_shown_as_such(tmp_path: Path, content: b
     os.mkfifo(run.path / "evaluations" / "e.json")
     write_page(tmp_path / "page.html", read_entries([tmp_path]))
     page = (tmp_path / "page.html").read_text()
-    assert page.count("unreadable: it is") == 4 and "&#34;fd&#34;: 3" in page
+    assert page.count("unreadable: it is") == 4 and r"\"fd\": 3" in page
     assert page.count("data:image/webp") == 2  # the damaged one is a gray picture

@@ -3,18 +3,17 @@
 trompe compare outputs/sweeps/<sweep>
 trompe compare latest outputs/dcgan_demo
 trompe compare outputs out=page.html title='Losses'
+trompe compare outputs/sweeps/<sweep> --serve
 """
 
 from omegaconf import DictConfig
 
 from trompe.command import command, quick_imports, with_folders
-from trompe.extras import require
 
 
 @command("compare")
 def _compare(cfg: DictConfig) -> None:
     """Compare."""
-    require("plotly", "compare")  # checked first: its extra brings the others too
     with quick_imports():
         from trompe.tasks.compare import compare
 
@@ -23,4 +22,5 @@ def _compare(cfg: DictConfig) -> None:
 
 def main(arguments: list[str]) -> None:
     """Folders may be given without a key: `trompe compare A B` is `runs=[A,B]`."""
+    arguments = ["serve=true" if word == "--serve" else word for word in arguments]
     _compare(with_folders(arguments, "runs"))

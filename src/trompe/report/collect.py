@@ -24,6 +24,7 @@ from trompe.runs.summary import Summary
 # Keys of a config that say where or how it ran, not what was trained.
 WHERE = {"paths", "logger", "name", "trainer"}
 _FACTS = ("status", "kimg", "protocols", "error")  # that are shown
+_MORE_FACTS = ("best", "hardware", "sessions")  # and besides, with curves
 _MANY = 200  # runs, from which on several processes read them
 
 
@@ -162,7 +163,7 @@ def _read(folder: Path, names: Collection[str] | None) -> Entry | None:
     flat = flatten(config) if names is None or {*names} - {*summary.lowest} else {}
     if names is not None:
         flat = {key: flat[key] for key in names if key in flat}
-    shown = {key: facts.get(key) for key in _FACTS}
+    shown = {key: facts.get(key) for key in (*_FACTS, *(_MORE_FACTS if names is None else ()))}
     return Entry(run, "", started_at(facts), shown, flat, summary)
 
 
@@ -201,17 +202,13 @@ def protocol_groups(entries: Sequence[Entry], name: str) -> tuple[list[list[int]
     return [[int(value.owner) for value in group] for group in groups], fields
 
 
-def seed_groups(entries: Sequence[Entry]) -> list[list[int]]:
-    """Numbers of the entries that differ in nothing but the seed, where there are several."""
-    groups: dict[tuple[tuple[str, str], ...], list[int]] = {}
+def alike_but_for_seed(entries: Sequence[Entry]) -> list[int]:
+    """For every run the number of its group, in which runs differ in nothing but the seed."""
+    groups: dict[object, int] = {}
     without = {*WHERE, "seed"}
+    found = []
     for i, entry in enumerate(entries):
-        if entry.problem is not None:
-            continue
         same = {k: v for k, v in entry.config.items() if k.partition(".")[0] not in without}
-        groups.setdefault(tuple(sorted((k, repr(v)) for k, v in same.items())), []).append(i)
-    return [
-        group
-        for group in groups.values()
-        if len({entries[i].config.get("seed") for i in group}) > 1
-    ]
+        key = tuple(sorted((k, repr(v)) for k, v in same.items())) if entry.problem is None else i
+        found.append(groups.setdefault(key, len(groups)))
+    return found

@@ -18,6 +18,7 @@ from trompe.errors import UserError
 from trompe.report.collect import Entry
 from trompe.report.variation import as_label, describe, read_words
 from trompe.runs.index import experiment_of, short_id
+from trompe.runs.notes import find_tags, read_notes
 from trompe.runs.shape import flatten
 from trompe.streams import visible
 
@@ -35,9 +36,14 @@ _STYLES = {
 
 
 def value_of(entry: Entry, name: str) -> Any:
-    """A run's value by that name: of run.json, the best of a metric, or of the config."""
+    """A run's value by that name: of run.json, the best of a metric, or of the config.
+
+    The value of `tag` is the list of its tags.
+    """
     if name in ALWAYS:
         return getattr(entry, name)
+    if name == "tag":
+        return find_tags(read_notes(entry.run.path))
     found = entry.best(name)
     return entry.config.get(name) if found is None else found
 
@@ -129,13 +135,14 @@ def labels(entries: Sequence[Entry]) -> list[str]:
         groups[experiment_of(entry.run.path).name].append(entry)
     found: dict[int, str] = {}
     for name, group in groups.items():
-        words = [_words(entry) for entry in group]
+        words = [words_of(entry) for entry in group]
         for entry, varied in zip(group, describe(words, _configs(group, words)), strict=True):
             found[id(entry)] = f"{name}: {label}" if (label := as_label(varied)) else name
     return [found[id(entry)] for entry in entries]
 
 
-def _words(entry: Entry) -> dict[str, str]:
+def words_of(entry: Entry) -> dict[str, str]:
+    """What was typed for a run, by key; empty if that cannot be read."""
     try:
         return read_words(entry.run.read_overrides())
     except UserError:
@@ -164,6 +171,7 @@ def as_dicts(entries: Sequence[Entry], columns: Sequence[str]) -> list[dict[str,
             **{name: value_of(entry, name) for name in ALWAYS if name != "started"},
             "started": entry.began,
             **{name: value_of(entry, name) for name in columns},
+            "tags": find_tags(read_notes(entry.run.path)),
             "path": str(entry.run.path),
             "problem": entry.problem,
         }
@@ -177,10 +185,10 @@ def as_text(entries: Sequence[Entry], columns: Sequence[str], format: str) -> st
     if format == "json":
         return json.dumps(rows, indent=1, default=str)
     file = io.StringIO()
-    names = ["id", "experiment", *ALWAYS, *columns, "path", "problem"]
+    names = ["id", "experiment", *ALWAYS, *columns, "tags", "path", "problem"]
     writer = csv.DictWriter(file, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({**row, "tags": " ".join(row["tags"])} for row in rows)
     return file.getvalue().rstrip("\n")
 
 

@@ -52,14 +52,14 @@ def as_label(varied: Mapping[str, str]) -> str:
     """
     parts = []
     for key, value in varied.items():
-        name = _shortest(key, varied)
+        name = shortest(key, varied)
         is_word = value.replace("_", "a").replace("-", "a").isalnum() and value[:1].isalpha()
         alone = is_word and value not in ("true", "false", "null", "default")
         parts.append(value if alone else f"{name} {value}")
     return ", ".join(parts)
 
 
-def _shortest(key: str, keys: Iterable[str]) -> str:
+def shortest(key: str, keys: Iterable[str]) -> str:
     """The end of a key by which it is told from the others."""
     parts = key.replace("/", ".").split(".")
     others = [other.replace("/", ".").split(".") for other in keys if other != key]

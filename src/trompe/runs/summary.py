@@ -21,7 +21,9 @@ class Summary:
         seconds: what they took.
         lowest: values by name.
         highest: the same.
+        last: values at the last tick that has them, if there are curves.
         curves: over kimg, by name.
+        clock: minutes over kimg, if there are curves.
     """
 
     def __init__(self, names: Collection[str] = (), has_curves: bool = False) -> None:
@@ -29,7 +31,9 @@ class Summary:
         self.seconds = 0.0
         self.lowest: dict[str, float] = {}
         self.highest: dict[str, float] = {}
+        self.last: dict[str, float] = {}
         self.curves: dict[str, Curve] = {}
+        self.clock = Curve()
         self._names = frozenset(names)
         self._has_curves = has_curves
         self._kept: dict[tuple[str, ...], list[str]] = {}  # of records with these names
@@ -58,8 +62,10 @@ class Summary:
         return kept
 
     def _draw(self, record: Mapping[str, Any]) -> None:
+        self.clock.add(record["kimg"], self.seconds / 60)
         for name, value in record.items():
             if value is not None and name not in _CLOCK:
                 if name not in self.curves:
                     self.curves[name] = Curve()
                 self.curves[name].add(record["kimg"], value)
+                self.last[name] = value

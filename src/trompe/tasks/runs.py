@@ -124,6 +124,8 @@ def _holding(entries: list[Entry], condition: str) -> list[Entry]:
         raise UserError(f"where={condition}: no run has a {name}")
 
     def holds(value: Any) -> bool:
+        if isinstance(value, list) and compare in (operator.eq, operator.ne):
+            return (text in value) == (compare is operator.eq)
         if isinstance(value, int | float) and not isinstance(value, bool):
             try:
                 return compare(value, float(text))
