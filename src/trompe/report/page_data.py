@@ -11,7 +11,7 @@ from trompe.report.columns import find_columns
 from trompe.report.pictures import embed_pictures
 from trompe.report.run_table import labels, words_of
 from trompe.runs.curve import Curve
-from trompe.runs.index import experiment_of, short_id, trial_of
+from trompe.runs.index import short_id, title_of, trial_of
 from trompe.runs.notes import find_tags, read_notes
 from trompe.runs.reading import Unreadable, read_json
 from trompe.runs.shape import MAPPING
@@ -64,7 +64,7 @@ def _sweep(study: "optuna.Study", entries: Sequence[Entry]) -> dict[str, Any]:
 
 def _runs(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     alike = alike_but_for_seed(entries)
-    experiments = [experiment_of(entry.run.path).name for entry in entries]
+    experiments = [title_of(entry.run.path) for entry in entries]
     several = len(set(experiments)) > 1
     found = []
     for i, (entry, label) in enumerate(zip(entries, labels(entries), strict=True)):

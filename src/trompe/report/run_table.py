@@ -17,7 +17,7 @@ from rich.text import Text
 from trompe.errors import UserError
 from trompe.report.collect import Entry
 from trompe.report.variation import as_label, describe, read_words
-from trompe.runs.index import experiment_of, short_id
+from trompe.runs.index import experiment_of, short_id, title_of
 from trompe.runs.notes import find_tags, read_notes
 from trompe.runs.shape import flatten
 from trompe.streams import visible
@@ -132,7 +132,7 @@ def labels(entries: Sequence[Entry]) -> list[str]:
     """The experiment of each run, and what was varied among the listed runs of it."""
     groups = defaultdict(list)
     for entry in entries:
-        groups[experiment_of(entry.run.path).name].append(entry)
+        groups[title_of(entry.run.path)].append(entry)
     found: dict[int, str] = {}
     for name, group in groups.items():
         words = [words_of(entry) for entry in group]

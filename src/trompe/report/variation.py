@@ -1,5 +1,6 @@
 """What was varied among runs, in words: ``hinge, lr 2e-4, seed 1``."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -48,14 +49,14 @@ def as_label(varied: Mapping[str, str]) -> str:
     """In one line; empty if nothing was varied.
 
     Words stand alone (``hinge``), all else after the last part of its key (``lr 2e-4``), and after
-    more of it where two keys end alike.
+    more of it where two keys end alike. Numbers are rounded to three digits, whole ones are not.
     """
     parts = []
     for key, value in varied.items():
         name = shortest(key, varied)
         is_word = value.replace("_", "a").replace("-", "a").isalnum() and value[:1].isalpha()
         alone = is_word and value not in ("true", "false", "null", "default")
-        parts.append(value if alone else f"{name} {value}")
+        parts.append(value if alone else f"{name} {_rounded(value)}")
     return ", ".join(parts)
 
 
@@ -75,6 +76,14 @@ def _value(key: str, words: Mapping[str, str], config: Mapping[str, Any]) -> str
     if key in config:
         return as_number(config[key])
     return "default"
+
+
+def _rounded(value: str) -> str:
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return value if number.is_integer() or not math.isfinite(number) else as_number(f"{number:.3g}")
 
 
 def as_number(value: Any) -> str:

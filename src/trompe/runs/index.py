@@ -76,6 +76,12 @@ def experiment_of(path: Path) -> Path:
     return path.parent if trial is None else trial[0]
 
 
+def title_of(path: Path) -> str:
+    """The experiment of a run's folder in words; a sweep's trials have its id beside it."""
+    trial = trial_of(path)
+    return path.parent.name + ("" if trial is None else f" {short_id(trial[0])}")
+
+
 def short_id(path: Path) -> str:
     """The end of a run folder's name, by which every command knows it."""
     return path.name.rpartition("_")[2]

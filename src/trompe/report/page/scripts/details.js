@@ -28,13 +28,13 @@ function openRun(i) {
     ["seen", run.kimg === null ? "" : `${short(run.kimg)} kimg in ${short(run.minutes)} minutes on ${run.devices} device${run.devices === 1 ? "" : "s"}`],
     ["events", events.join(", ")], ...data.metrics.map((m) => [m.name, run.best[m.name] === undefined ? "" : `best ${short(run.best[m.name])}, last ${short(run.last[m.name])}`]),
     ...data.columns.map((c) => [c.key, short(c.values[i])])].filter(([, text]) => text !== "");
-  byId("run").replaceChildren(
+  byId("run").replaceChildren(...[
     make("h2", { id: "run-title" }, run.name, run.name === run.id ? "" : make("span", { class: "id" }, ` ${run.id}`)),
     run.notes ? make("pre", { class: "notes" }, run.notes) : null,
     make("div", { class: "commands" }, ...Object.entries(commands).map(([name, text]) => make("div", {}, make("code", {}, text),
       make("button", { type: "button", "aria-label": `copy the command that does ${name}`, onclick: (event) => copy(text, event.target) }, `copy ${name}`)))),
     make("table", { class: "facts" }, make("tbody", {}, ...facts.map(([name, text]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, text))))),
-    make("button", { type: "button", onclick: () => byId("run").close() }, "Close"));
+    make("button", { type: "button", onclick: () => byId("run").close() }, "Close")].filter((part) => part !== null));
   byId("run").showModal();
 }
 
