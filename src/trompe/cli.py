@@ -8,11 +8,13 @@ import ast
 import importlib
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from trompe.errors import UserError
+from trompe.errors import UserError, is_out_of_memory
 from trompe.extras import explain
 from trompe.masking import mask
 from trompe.search_path import pin
@@ -89,6 +91,8 @@ def _run(command: str, arguments: list[str]) -> int:
 
     # Hydra would print a shortened traceback and exit with 1: let errors come here instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleanly, as Ctrl-C ends it
     try:
         importlib.import_module(f"trompe.commands.{command}").main(arguments)
     except (HydraException, OmegaConfBaseException, ImportError, UserError) as error:
@@ -96,7 +100,9 @@ def _run(command: str, arguments: list[str]) -> int:
         if line is None:
             raise
         return _fail(line) if line else 2
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         return _fail("there is not enough memory: choose fewer or smaller images at once")
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
@@ -114,7 +120,7 @@ def line_of(error: BaseException, command: str, arguments: Sequence[str] = ()) -
         return line
     if _is_internal(error):
         return None
-    return for_composition(str(error), command, arguments) or _one_line(error)
+    return for_composition(str(error), command, arguments) or _one_line(error, arguments)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -138,7 +144,7 @@ def _is_internal(error: BaseException) -> bool:
     return isinstance(error, ImportError)
 
 
-def _one_line(error: BaseException) -> str:
+def _one_line(error: BaseException, arguments: Sequence[str] = ()) -> str:
     """The message in one line; from Hydra and OmegaConf, only the lines that say something.
 
     Hydra's own message may be empty or point to a chained one, so the first cause's is added.
@@ -158,16 +164,26 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         text += f" (to mean it as text, type {as_text(error.override)})"
     if several := re.match(r"Ambiguous value for argument '(.*)'", lines[0] if lines else ""):
-        key, _, values = several[1].partition("=")
-        return (
-            f"{several[1]} has several values: for one text that has commas type "
-            f"{as_text(several[1])}, for a list {key}=[{values}], for several runs add -m or use "
-            "trompe sweep"
-        )
+        return _several(several[1], arguments)
     hint = ", set env var HYDRA_FULL_ERROR=1 to see chained exception."
     if hint in text:
         text = text.replace(hint, f": {told[-1].splitlines()[0]}")
     return text
+
+
+def _several(told: str, arguments: Sequence[str]) -> str:
+    """What to type for a value with commas; Hydra tells it without the blanks that were typed."""
+    from trompe.words import as_text, in_shell
+
+    def same(word: str) -> bool:
+        return "".join(word.split()) == "".join(told.split())
+
+    word = next(filter(same, arguments), told)
+    key, _, values = word.partition("=")
+    return (
+        f"{word} has several values: for one text that has commas type {as_text(word)}, for a list "
+        f"{in_shell(f'{key}=[{values}]')}, for several runs add -m or use trompe sweep"
+    )
 
 
 def _fail(message: str, code: int = 2) -> int:

@@ -101,3 +101,13 @@ def check_positive(key: str, value: object) -> None:
         UserError: naming the config's `key`.
     """
     check_number(key, value, above=0)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory is missing: Python's own, or torch's on a CPU or a GPU."""
+    if isinstance(error, MemoryError):
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in said or "out of memory" in said
+    )

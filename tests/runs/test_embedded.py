@@ -190,6 +190,8 @@ def test_what_a_stylizer_does_not_take_is_refused(
     ("given", "told"),
     [
         ("+stylizer.weights.wings=1", "stylizer.weights.wings: choose from content"),
+        ("stylizer.weights.moments=-5", "stylizer.weights.moments=-5 must be a number of at least"),
+        ("stylizer.optimizer.lr=-1", "stylizer.optimizer.lr=-1 must be a number above 0"),
         ("stylizer.perceptual.content_layers=[]", "transported=30 needs content_layers"),
         ("stylizer.perceptual.style_layers=[]", "moments=100 needs style_layers"),
     ],

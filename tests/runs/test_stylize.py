@@ -157,6 +157,7 @@ def test_pictures_of_every_kind_are_read(run: RunFolder, tmp_path: Path) -> None
 def test_mistakes_are_said_and_leave_nothing(run: RunFolder, tmp_path: Path) -> None:
     good = picture(tmp_path / "good.png")
     tiny = picture(tmp_path / "tiny.png", 12, 40)
+    line = picture(tmp_path / "line.png", 2, 70)
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "empty").mkdir()
     twin = picture(tmp_path / "other" / "good.png")
@@ -168,6 +169,22 @@ def test_mistakes_are_said_and_leave_nothing(run: RunFolder, tmp_path: Path) -> 
         ([f"content={tiny}", f"style={good}"], "12 x 40 pixels: at least 16"),
         ([f"content=[{good},{twin}]", f"style={good}"], "two pictures would both be written to"),
         ([f"content={good}", f"style={good}", "strength=2"], "must be between 0 and 1"),
+        (
+            [f"content={good}", f"style={line}"],
+            "2 x 70 pixels: more than 32 times as long as wide; cut out a part of it",
+        ),
+        (
+            [f"content={good}", f"style={good}", "size=1e300"],
+            r"good.png has .* pixels: size=1e\+300 would make more than max_pixels=178956970",
+        ),
+        (
+            [f"content={good}", f"style={good}", "style_size=9e9"],
+            "style_size=9000000000.0 would make more than",
+        ),
+        (
+            [f"content={good}", f"style={twin}", f"out={good.parent}", "overwrite=true"],
+            "good.png is one of the given pictures: choose another out=",
+        ),
         (["content=null", f"style={good}"], "content=null names no pictures"),
         (["content=[]", f"style={good}"], r"content=\[\] names no pictures"),
         ([f"content={good}", "style=[]"], r"style=\[\] names no pictures"),
@@ -178,7 +195,7 @@ def test_mistakes_are_said_and_leave_nothing(run: RunFolder, tmp_path: Path) -> 
         ),
     ]:
         with pytest.raises(UserError, match=said):
-            stylized(run, *overrides, f"out={out}")
+            stylized(run, f"out={out}", *overrides)
     assert not out.exists()
     with pytest.raises(InstantiationException, match=r"strokes_at=100: .* has no such option"):
         stylized(run, f"content={good}", f"style={good}", "strokes_at=100", f"out={out}")

@@ -165,6 +165,6 @@ def _pictures(
 def _batches(rows: Tensor, size: int, fixed: int | None) -> list[Tensor]:
     parts = list(rows.split(size))
     if fixed and len(parts[-1]) < size:
-        again = rows.repeat(size, *[1] * (rows.ndim - 1))
+        again = rows.repeat(-(-size // len(rows)), *[1] * (rows.ndim - 1))
         parts[-1] = torch.cat([parts[-1], again])[:size]
     return parts

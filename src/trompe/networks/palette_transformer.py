@@ -42,7 +42,8 @@ _REACH = 0.95
 # Every style starts near plain normalization. The activations leak, or a few steps could shift the
 # features of the last layers below zero for all styles, where no gradient would reach them.
 _GAIN, _SLOPE = 0.3, 0.2
-_GRAIN, _GRAIN_STD = 256, 0.04  # ours: pixels after which it repeats; 5 gray levels of 255
+_GRAIN_STD = 0.04  # ours: 5 gray levels of 255
+_GRAIN, _SIGNS = 256, 241  # pixels after which each repeats; both, having no common divisor: 61,696
 _HALF = 2  # the stride at half of the resolution
 _ROWS = 256  # of a large picture that are painted at once
 
@@ -92,6 +93,8 @@ class PaletteTransformer(nn.Module, Paints):
         self.predictor = StylePredictor(style_dim, bottleneck, sum(self.sizes), _GAIN)
         noise = torch.randn(_GRAIN, _GRAIN, generator=keyed_generator(0, "grain"))
         self.register_buffer("grain", _GRAIN_STD * noise, persistent=False)
+        signs = torch.randint(2, (_SIGNS, _SIGNS), generator=keyed_generator(0, "grain's signs"))
+        self.register_buffer("signs", 2.0 * signs - 1, persistent=False)
         initialize(self)
         with torch.no_grad():
             # Near the recolored content, and the four pixels of a position are the same.
@@ -187,11 +190,12 @@ class PaletteTransformer(nn.Module, Paints):
         """The grain (1, 1, H, W) of images (N, 3, H, W): always the same, so that nothing flickers.
 
         Where a content is flat, all positions look alike to a convolution: it could put no strokes
-        there.
+        there. And where the grain repeats, so do they.
         """
-        rows, columns = (torch.arange(n, device=images.device) % _GRAIN for n in images.shape[2:])
-        grain: Tensor = self.get_buffer("grain")[:, columns][rows][None, None]
-        return grain.to(images.dtype)
+        rows, columns = (torch.arange(n, device=images.device) for n in images.shape[2:])
+        noise: Tensor = self.get_buffer("grain")[:, columns % _GRAIN][rows % _GRAIN]
+        signs: Tensor = self.get_buffer("signs")[:, columns % _SIGNS][rows % _SIGNS]
+        return (noise * signs)[None, None].to(images.dtype)
 
     @torch.no_grad()
     def measure(self, content: Tensor, parameters: Tensor) -> Statistics:

@@ -75,7 +75,9 @@ class FeedForward:
 
     def describe(self, style: Tensor) -> Tensor:
         """See `Stylizer`."""
-        return self.method.describe(style)
+        height, width = style.shape[2:]
+        with _enough_memory(f"a style of {width} x {height} pixels", "style_size="):
+            return self.method.describe(style)
 
     @torch.no_grad()
     def render(

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from trompe.bars import Bar
 from trompe.engine.randomness import keyed_seed
-from trompe.errors import UserError, check_count
+from trompe.errors import UserError, check_count, check_number, check_positive
 from trompe.losses.perceptual import ChannelStatistics, total_variation
 from trompe.methods.style import Perception, StyleTarget
 from trompe.networks.perceptual_network import PerceptualNetwork
@@ -48,6 +48,10 @@ class Gatys:
         check_count("stylizer.steps", steps)
         if wrong := sorted({*weights} - {*_LOSSES}):
             raise UserError(f"stylizer.weights.{wrong[0]}: choose from {', '.join(_LOSSES)}")
+        for name, weight in weights.items():
+            check_number(f"stylizer.weights.{name}", weight, 0)
+        if (rate := getattr(optimizer, "keywords", {}).get("lr")) is not None:
+            check_positive("stylizer.optimizer.lr", rate)
         if not any(weights.values()):
             raise UserError("stylizer.weights: at least one must not be 0")
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

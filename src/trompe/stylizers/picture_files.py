@@ -1,6 +1,7 @@
 """The files that `trompe stylize` reads and writes."""
 
 import glob
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from trompe.images import from_picture, to_signed
 from trompe.networks.perceptual_network import MINIMUM_SIDE
 from trompe.paths import expand
 
+_LONGEST = 32  # times as long as wide: at 256 pixels, 2 megapixels
 _FRAME_MS = 100  # where an animation does not say how long a frame is shown
 
 
@@ -116,26 +118,48 @@ def read_frames(
         for frame, shown in decoder.read_frames(read_file(path, limits), limits):
             with explained():
                 picture = convert(frame, "RGB")
-            yield as_tensor(key, path, picture, size), shown or _FRAME_MS
+            yield as_tensor(key, path, picture, size, limits), shown or _FRAME_MS
     except Unreadable as error:
         advice = hint(path.name)
         more = f" ({advice})" if advice else ""
         raise UserError(f"{key}={path} cannot be read: {error}{more}") from error
 
 
-def as_tensor(key: str, path: Path | str, picture: Image.Image, size: float | None) -> Tensor:
+def as_tensor(
+    key: str,
+    path: Path | str,
+    picture: Image.Image,
+    size: float | None,
+    limits: Limits = LIMITS,
+) -> Tensor:
     """A picture in RGB as (1, 3, H, W) in [-1, 1], the shorter side `size` pixels, or as it is.
 
     Raises:
-        UserError: if it is too small, naming it as ``key=path``.
+        UserError: if it is too small, or would become too large, naming it as ``key=path``.
     """
+    before = f"{key}={path} has {picture.width} x {picture.height} pixels"
+    size_key = "style_size" if key == "style" else "size"
     if size is not None:
+        _check_length(before, picture.size)
         scale = size / min(picture.size)
+        if scale > math.sqrt(limits.max_pixels / math.prod(picture.size)):
+            raise UserError(
+                f"{before}: {size_key}={show(size)} would make more than "
+                f"{limits.key}={limits.max_pixels} of them"
+            )
         sides = (max(1, round(side * scale)) for side in picture.size)
         picture = picture.resize(tuple(sides), Image.Resampling.LANCZOS)  # type: ignore[arg-type]
     if min(picture.size) < MINIMUM_SIDE:
         raise UserError(
             f"{key}={path} has {picture.width} x {picture.height} pixels: at least {MINIMUM_SIDE} "
-            "on each side are needed; a larger size= enlarges it"
+            f"on each side are needed; a larger {size_key}= enlarges it"
         )
     return to_signed(from_picture(picture)[None])
+
+
+def _check_length(before: str, sides: tuple[int, int]) -> None:
+    """A line, a banner: its shorter side cannot be enlarged without its longer one."""
+    if max(sides) > _LONGEST * min(sides):
+        raise UserError(
+            f"{before}: more than {_LONGEST} times as long as wide; cut out a part of it"
+        )

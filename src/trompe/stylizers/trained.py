@@ -63,13 +63,14 @@ class Embedded(FeedForward):
 def choose(
     run: str | None, checkpoint: str, output_dir: str, trust: bool, **common: Any
 ) -> FeedForward:
-    """The stylizer of a run, if one is named, else the embedded one.
+    """The stylizer of a run, if one is named, else, or as `embedded`, the embedded one.
 
     Raises:
         UserError: if a checkpoint is chosen and no run; see `Trained` and `Embedded`.
     """
-    if run is None:
+    if run in (None, embedded.NAME):
         if checkpoint != "last":
             raise UserError(f"checkpoint={checkpoint} is one of a run: name that with run=")
         return Embedded(**common)
+    assert run is not None
     return Trained(run, checkpoint, output_dir=output_dir, trust=trust, **common)

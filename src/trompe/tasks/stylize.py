@@ -80,6 +80,7 @@ def stylize(cfg: DictConfig) -> list[Path]:
     wanted = [*(path for row in targets for path in row), *([matrix] if cfg.matrix else [])]
     if cfg.matrix and matrix in wanted[:-1]:
         raise UserError(f"matrix=true and a picture would both be written to {matrix}: rename it")
+    check_inputs(wanted, [*contents, *styles])
     there = [path for path in wanted if path.exists()]
     if there and not (cfg.overwrite or cfg.only_missing):
         raise UserError(
@@ -107,6 +108,18 @@ def stylize(cfg: DictConfig) -> list[Path]:
         write_matrix(contents, styles if cfg.style_weights is None else [], cells, matrix)
         print(f"  {matrix}")
     return wanted
+
+
+def check_inputs(wanted: Sequence[Path], given: Sequence[Picture]) -> None:
+    """Refuse to write over a picture that is read, even with ``overwrite=true``.
+
+    Raises:
+        UserError: naming it.
+    """
+    read = {picture.path.resolve() for picture in given}
+    same = next((path for path in wanted if path.resolve() in read), None)
+    if same is not None:
+        raise UserError(f"{same} is one of the given pictures: choose another out=")
 
 
 def make_all(

@@ -13,8 +13,10 @@ from trompe.errors import UserError, show
 from trompe.methods import embedded
 from trompe.methods.method import Method
 from trompe.methods.trained import find_checkpoint
+from trompe.paths import expand
 from trompe.runs.older import upgrade_checkpoint
 from trompe.runs.run_folder import open_run
+from trompe.suggestions import close, did_you_mean
 
 
 def begin_with(method: Method, init: Any) -> dict[str, Any] | None:
@@ -59,6 +61,8 @@ def read_initial(init: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         shipped = embedded.read_facts()
         facts = {"weights": init, "sha256": shipped["sha256"], "seen_kimg": shipped["seen_kimg"]}
         return embedded.read_weights(), facts
+    if not expand(init, "init").exists() and (meant := close(init, [embedded.NAME])):
+        raise UserError(f"init={init}: there is no such run folder{did_you_mean(meant)}")
     run = open_run(init)
     checkpoint, _ = find_checkpoint(run, "last")
     weights = upgrade_checkpoint(checkpoint)["state_dict"]
