@@ -14,7 +14,7 @@ import pytest
 from trompe.errors import UserError
 from trompe.runs.provenance import checkout
 from trompe.runs.run_folder import RunFolder
-from trompe.tasks.reproduce import _git, check_recorded
+from trompe.tasks.recorded_code import _git, check_recorded
 
 
 @pytest.fixture

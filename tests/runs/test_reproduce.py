@@ -14,7 +14,8 @@ from trompe.command import config_dir
 from trompe.runs.differences import differing_tensor, first_difference
 from trompe.runs.run_folder import RunFolder
 from trompe.tasks import reproduce as reproduction
-from trompe.tasks.reproduce import comparable
+from trompe.tasks.again import Found, comparable
+from trompe.tasks.reproduce_seeds import interval
 
 SOURCE = Path(package.__file__).resolve().parents[2]
 
@@ -35,6 +36,8 @@ def test_the_same_run_is_bitwise_equal(trompe: Trompe, run: RunFolder) -> None:
     assert "verdict: bitwise equal: records and weights of 4 ticks" in done.stdout
     verdict = verdict_of(run)
     assert verdict["weights"] == "bitwise equal" and verdict["environment"] == []
+    assert "(L0: bitwise on the same machine and build)" in done.stdout
+    assert verdict["level"] == "L0" and verdict["first_tensor"] is None
     assert {path: path.read_bytes() for path in before} == before
     assert RunFolder(Path(verdict["run"])).read_facts()["parent"]["run"] == str(run.path)
 
@@ -57,6 +60,8 @@ def test_a_change_of_one_line_in_a_loss_is_found(trompe: Trompe, run: RunFolder)
     losses.write_text(text.replace(line, "return 1.001 * softplus(-fake.float()).mean()", 1))
     message = trompe.fails("reproduce", str(run.path), PYTHONPATH=str(copy / "src"))
     assert "was not reproduced: tick 1 (0.048 kimg): loss/generator" in message
+    assert "; first tensor at 0.048 kimg: generator." in message
+    assert verdict_of(run)["level"] is None
     first = verdict_of(run)["first_difference"]
     assert first["tick"] == 1 and 0 < first["relative"] < 0.01
     # The commit is another as well: the copy is no checkout.
@@ -102,6 +107,7 @@ def test_what_surrounds_a_run_is_told(trompe: Trompe, run: RunFolder) -> None:
     run.update_facts(packages=packages, data_fingerprint="0" * 32)
     out = trompe("reproduce", str(run.path), "ticks=1").stdout
     assert "environment: torch was 1.0 and is" in out
+    assert "(L1: bitwise on another build)" in out
     assert f"data: their content hash was {'0' * 32} and is" in out
 
 
@@ -113,6 +119,7 @@ def test_what_surrounds_a_run_is_told(trompe: Trompe, run: RunFolder) -> None:
         ([".", "ticks=0"], "ticks=0 must be a whole number"),
         ([".", "code=old"], "code=old is neither current nor recorded"),
         ([".", "tolerance=-1"], "tolerance=-1 must be a number of at least 0"),
+        ([".", "processes=2"], "processes=2 round in another order: set tolerance, such as 0.01"),
         ([], "run"),
     ],
 )
@@ -159,9 +166,60 @@ def test_a_record_that_was_compared_counts_though_the_stopped_run_took_it_back(
 ) -> None:
     records = run.read_metrics()
     again = RunFolder(trompe.folder / "again")
-    monkeypatch.setattr(reproduction, "follow", lambda *given: (again, records[:2], None))
+    found = Found(records[:2], again, records[:2], None)
+    monkeypatch.setattr(reproduction, "follow", lambda *given: found)
     monkeypatch.setenv("TROMPE_OUTPUT_DIR", str(trompe.outputs))
     with initialize_config_dir(config_dir(), version_base="1.3"):
         target = reproduction.reproduce(compose("reproduce", [f"run={run.path}", "ticks=2"]))
     told = json.loads(target.read_text())
     assert told["ticks"] == 2 and told["verdict"].startswith("bitwise equal")
+
+
+def test_a_tensor_that_differs_is_found_where_no_record_does(
+    trompe: Trompe, run: RunFolder
+) -> None:
+    lines = run.tensors_file.read_text().splitlines()
+    third = json.loads(lines[2])
+    assert "names" not in third and third["kimg"] == 0.144
+    lines[2] = json.dumps({**third, "crc32": "00000000" + third["crc32"][8:]})
+    run.tensors_file.write_text("\n".join(lines) + "\n")
+    message = trompe.fails("reproduce", str(run.path))
+    name = json.loads(lines[0])["names"][0]
+    assert f"was not reproduced: first tensor at 0.144 kimg: {name}" in message
+    assert verdict_of(run)["first_tensor"] == {"kimg": 0.144, "name": name, "differing": 1}
+
+
+def test_another_number_of_processes_is_alike_within_rounding(trompe: Trompe) -> None:
+    trompe("train", *TINY, *FAMILIES["mlp_gan"], "kimg=0.096")
+    (run,) = trompe.runs()
+    done = trompe("reproduce", str(run.path), "processes=2", "tolerance=0.01")
+    assert "verdict: equal within 0.01 over 2 ticks: at most " in done.stdout
+    assert "(L2: 2 processes, recorded with 1 process)" in done.stdout
+    assert verdict_of(run)["level"] == "L2"
+
+
+def test_an_experiment_is_tested_with_another_seed(trompe: Trompe) -> None:
+    for seed in (1, 2, 5):
+        trompe("train", *TINY, *FAMILIES["mlp_gan"], "kimg=0.096", f"seed={seed}")
+    folder = trompe.outputs / trompe.runs()[0].path.parent.name
+    refused = trompe.fails("reproduce", str(folder), "ticks=1")
+    assert "ticks=1 is for a single run, and" in refused
+    out = trompe("reproduce", str(folder)).stdout
+    values = [run.read_facts()["best"]["value"] for run in trompe.runs()[:3]]
+    mean, half = interval(values)
+    assert (
+        f"with seed 6: fd_random_conv should be {mean:.5g} ± {half:.2g} (from seeds 1, 2, 5)" in out
+    )
+    assert "(L3: the interval over seeds)" in out
+    (told,) = (folder / "reproductions").glob("*.json")
+    verdict = json.loads(told.read_text())
+    assert verdict["level"] == "L3" and verdict["seed"] == 6
+    for run in trompe.runs()[:2]:
+        shutil.rmtree(run.path)
+    message = trompe.fails("reproduce", str(folder))
+    assert "has no two finished runs that differ in the seed alone" in message
+
+
+def test_the_interval_of_the_next_value() -> None:
+    # Mean 2, deviation 1, Student's t 4.303 for two degrees of freedom.
+    assert interval([1, 2, 3]) == (2, pytest.approx(4.3027 * (1 + 1 / 3) ** 0.5, rel=1e-4))

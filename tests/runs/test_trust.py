@@ -28,7 +28,7 @@ from trompe.sweeps.launchers import Local
 from trompe.sweeps.recorded_sweep import compose_recorded, consent
 from trompe.sweeps.request import reopen
 from trompe.sweeps.sweep_folder import SweepFolder
-from trompe.tasks.reproduce import source_of
+from trompe.tasks.recorded_code import source_of
 
 CODE = "from pathlib import Path\nPath({ran!r}).touch()\ndef name(*args, **kwargs): ...\n"
 COMMANDS = {

@@ -65,14 +65,28 @@ def first_difference(
     that only one of the two has are not compared.
     """
     for old, new in zip(recorded, reproduced, strict=False):
-        names = [name for name in old if not name.startswith(_TIMING)]
-        names += [name for name in new if name not in old and not name.startswith(_TIMING)]
-        tick, kimg = int(old["tick"]), float(old["kimg"])
-        found = [Difference(tick, kimg, n, old.get(n), new.get(n)) for n in names]
-        largest = max(found, key=lambda difference: difference.relative, default=None)
+        largest = _largest(old, new)
         if largest is not None and largest.relative > tolerance:
             return largest
     return None
+
+
+def largest_difference(
+    recorded: Sequence[Mapping[str, Any]], reproduced: Sequence[Mapping[str, Any]]
+) -> Difference | None:
+    """The largest of all ticks that both have."""
+    pairs = zip(recorded, reproduced, strict=False)
+    found = [largest for old, new in pairs if (largest := _largest(old, new)) is not None]
+    return max(found, key=lambda difference: difference.relative, default=None)
+
+
+def _largest(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference | None:
+    """The largest of one tick."""
+    names = [name for name in old if not name.startswith(_TIMING)]
+    names += [name for name in new if name not in old and not name.startswith(_TIMING)]
+    tick, kimg = int(old["tick"]), float(old["kimg"])
+    found = [Difference(tick, kimg, n, old.get(n), new.get(n)) for n in names]
+    return max(found, key=lambda difference: difference.relative, default=None)
 
 
 def differing_tensor(a: Any, b: Any, where: str = "") -> tuple[str, float] | None:

@@ -18,6 +18,7 @@ from trompe.runs.plain_yaml import dump_yaml
 from trompe.runs.reading import read_json, read_yaml, require
 from trompe.runs.records import Record, append_record, read_records, rewind
 from trompe.runs.shape import CONFIG, FACTS, OVERRIDES, USED
+from trompe.runs.tensors import rewind_sums
 from trompe.search_path import enter
 
 
@@ -46,6 +47,11 @@ class RunFolder:
     def metrics_file(self) -> Path:
         """The records of its ticks."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def tensors_file(self) -> Path:
+        """The checksums of its tensors at every tick."""
+        return self.path / "tensors.jsonl"
 
     @property
     def last_checkpoint(self) -> Path:
@@ -224,6 +230,7 @@ class RunFolder:
             UserError: if the last records cannot be read, or not be dropped.
         """
         rewind(self.metrics_file, kimg)
+        rewind_sums(self.tensors_file, kimg)
 
 
 def _id_at(path: Path) -> str | None:

@@ -21,6 +21,7 @@ from trompe.loggers.tracker import Tracker
 from trompe.methods.method import Method
 from trompe.metrics.evaluation import Evaluation
 from trompe.runs.run_folder import RunFolder, utc_now
+from trompe.runs.tensors import SumsFile
 from trompe.training.best import Best
 from trompe.training.samples import SampleGrid
 
@@ -73,6 +74,7 @@ class Tick(Checkpoint):
         self.samples = samples
         self.best = best
         self.trackers = trackers
+        self._sums = SumsFile(run.tensors_file)
         self._began = self._ended = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -94,6 +96,7 @@ class Tick(Checkpoint):
         if is_writer:
             values = {"kimg": record.kimg, "tick": record.tick, **record.values}
             self.run.append_metrics({**values, "time": utc_now()})
+            self._sums.append(record.kimg, method.state_dict())
             self.run.update_facts(kimg=record.kimg)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, TickCallback):
