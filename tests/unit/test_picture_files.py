@@ -60,3 +60,18 @@ def test_a_film_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "film.mov").write_text("frames")
     with pytest.raises(UserError, match=r"cannot be read: .* \(video: extract frames"):
         find_pictures("content", str(tmp_path / "film.mov"), None)
+
+
+def test_what_cannot_be_used_is_left_out_if_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = picture(tmp_path / "set" / "b.png")
+    (tmp_path / "set" / "a.png").write_bytes(good.read_bytes()[:-60])
+    spec = str(tmp_path / "set")
+    with pytest.raises(UserError, match=r"a\.png cannot be read: cut off"):
+        find_pictures("content", spec, None)
+    assert [p.path for p in find_pictures("content", spec, None, on_corrupt="skip")] == [good]
+    assert "left out: content=" in capsys.readouterr().out
+    good.unlink()
+    with pytest.raises(UserError, match="none of 1 pictures can be used"):
+        find_pictures("content", spec, None, on_corrupt="skip")

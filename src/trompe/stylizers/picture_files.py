@@ -42,13 +42,21 @@ def find_pictures(
     spec: str | Sequence[str],
     size: float | None,
     limits: Limits = LIMITS,
+    on_corrupt: str = "error",
 ) -> list[Picture]:
     """The files that a path, a folder, a pattern or a list of them stands for, sorted by name.
 
     Each is read once, so that problems are reported before work starts on any.
 
+    Args:
+        key: of the config.
+        spec: what it says.
+        size: to which they are scaled, see `as_tensor`.
+        limits: what each may have.
+        on_corrupt: ``"error"``, or ``"skip"`` to leave out, with a line each, what cannot be used.
+
     Raises:
-        UserError: if one of them matches nothing, cannot be read or is too small.
+        UserError: if one of them matches nothing, or cannot be read or scaled.
     """
     if spec is None or not len(spec):
         raise UserError(f"{key}={show(spec)} names no pictures")
@@ -64,7 +72,18 @@ def find_pictures(
     def count(path: Path) -> int:
         return sum(1 for _ in read_frames(key, path, size, limits))
 
-    return [Picture(path, count(path), limits) for path in paths]
+    found, left_out = [], []
+    for path in paths:
+        try:
+            found.append(Picture(path, count(path), limits))
+        except UserError as error:
+            if on_corrupt == "error":
+                raise
+            left_out.append(f"left out: {error}")
+    tell(left_out)
+    if not found:
+        raise UserError(f"{key}={show(spec)}: none of {len(paths)} pictures can be used")
+    return found
 
 
 def _pictures_of(folder: Path, location: str) -> list[Path]:

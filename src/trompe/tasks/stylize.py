@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,9 @@ def stylize(cfg: DictConfig) -> list[Path]:
     stylizer: Stylizer = make(cfg.stylizer, "stylizer")
     check_style(stylizer, cfg.style)
     limits = Limits(cfg.max_pixels, "max_pixels")
-    contents = find_pictures("content", cfg.content, cfg.size, limits)
-    styles = [] if cfg.style is None else find_pictures("style", cfg.style, cfg.style_size, limits)
+    find = partial(find_pictures, limits=limits, on_corrupt=cfg.on_corrupt)
+    contents = find("content", cfg.content, cfg.size)
+    styles = [] if cfg.style is None else find("style", cfg.style, cfg.style_size)
     out = expand(cfg.out, "out")
     targets = name_targets(out, contents, styles, cfg.style_weights is not None)
     matrix = out / "matrix.png"
@@ -284,6 +286,8 @@ def check_values(cfg: DictConfig) -> None:
         if cfg[key] != value and f"${{{key}}}" not in referred:
             kind = str(cfg.stylizer.get("_target_")).rpartition(".")[2]
             raise UserError(f"{key}={cfg[key]} means nothing to the stylizer {kind}: leave it out")
+    if cfg.on_corrupt not in ("error", "skip"):
+        raise UserError(f"on_corrupt={show(cfg.on_corrupt)} must be error or skip")
     if cfg.color not in CHOICES:
         raise UserError(f"color={show(cfg.color)} must be one of {', '.join(CHOICES)}")
     if cfg.style_weights is not None:
