@@ -52,6 +52,7 @@ def test_training_outlives_whoever_reads_it(trompe: Trompe) -> None:
         text=True,
     )
     assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline().startswith("preparing ")
     assert process.stdout.readline().startswith("run folder: ")
     process.stdout.close()
     process.stderr.close()
