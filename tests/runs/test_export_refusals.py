@@ -127,6 +127,9 @@ def test_only_what_was_exported_is_replaced(gan: RunFolder, tmp_path: Path) -> N
 def test_small_pictures_are_refused(quick: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="size=8 must be at least 16 pixels"):
         exported(quick, "size=8", f"out={tmp_path / 'out'}")
+    with pytest.raises(UserError, match=r"size=65536, batch=2: .* take 12288\.0 GiB, more than"):
+        exported(quick, "size=65536", "batch=2", f"out={tmp_path / 'out'}")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_web_runtime_is_the_pinned_one_or_none(

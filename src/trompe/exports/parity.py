@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import psutil
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -46,8 +47,10 @@ def make_cases(module: Exportable) -> list[Case]:
     fixed size begins again with the first inputs.
 
     Raises:
-        UserError: if the run's own model makes numbers that are not finite.
+        UserError: if the run's own model makes numbers that are not finite, or there is no memory
+            for so many pictures of a fixed size.
     """
+    _check_memory(module)
     cases = []
     with torch.no_grad():
         for inputs in _inputs(module):
@@ -58,6 +61,20 @@ def make_cases(module: Exportable) -> list[Case]:
                 )
             cases.append(Case(inputs, expected))
     return cases
+
+
+def _check_memory(module: Exportable) -> None:
+    """Of pictures, contents and styles, and the images of the run and of the exported model."""
+    batch, side = module.sizes
+    if side is None:
+        return
+    needed = 4 * max(COUNT, batch or 1) * 3 * side**2 * 4  # float32
+    if needed > psutil.virtual_memory().available / 2:
+        raise UserError(
+            f"size={side}{'' if batch is None else f', batch={batch}'}: the pictures that it would "
+            f"be proved on take {needed / 2**30:.1f} GiB, more than half of the free memory: choose "
+            "a smaller size"
+        )
 
 
 def measure(cases: Sequence[Case], run: Run, name: str) -> dict[str, Any]:
