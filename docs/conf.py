@@ -32,7 +32,6 @@ default_role = "code"
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-autodoc_class_signature = "separated"
 
 html_theme = "furo"
 html_title = "trompe"
@@ -46,4 +45,4 @@ def setup(app: object) -> None:
     reference_pages.write(HERE / "reference")
     app.connect("source-read", links.mend)  # type: ignore[attr-defined]
     app.connect("include-read", links.mend_included)  # type: ignore[attr-defined]
-    app.connect("autodoc-process-docstring", docstrings.escape, 600)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-docstring", docstrings.prepare, 600)  # type: ignore[attr-defined]

@@ -57,8 +57,8 @@ def _index() -> list[str]:
         "",
         "These pages are made from `conf/` and its comments, as `trompe COMMAND --help` is.",
         "A command is `trompe COMMAND [key=value ...]`. A group is a key whose values are files,",
-        "such as `model=dcgan`. `trompe COMMAND ... --cfg job` shows the config that a command line",
-        "composes.",
+        "such as `model=dcgan`. `trompe COMMAND ... --cfg job` shows the config that a command",
+        "line composes.",
         *("", "## Commands", ""),
     ]
     for command, docstring in commands().items():
