@@ -32,7 +32,7 @@ def show_help(command: str, docstring: str, words: Iterable[str]) -> None:
     for group, option in reference.chosen(command, words):
         name = f"{group}/{option}"
         title = f"keys of {group}={option}"
-        _show_keys(console, title, reference.keys_of(name), f"{group}.")
+        _show_keys(console, title, reference.keys_of(name), reference.prefix(group, option))
     _show_groups(console, command)
     console.print()
     console.print(f"trompe {command} ... --cfg job    the composed config, without running it")

@@ -38,11 +38,13 @@ class File:
         purpose: the comment at its beginning, in one line.
         keys: in the file's order; those that begin with an underscore are left out.
         defaults: the entries of its defaults list.
+        is_global: whether its keys begin at the root of the config, not at its group.
     """
 
     purpose: str
     keys: tuple[Key, ...]
     defaults: tuple[Any, ...]
+    is_global: bool = False
 
 
 @functools.cache
@@ -59,7 +61,8 @@ def read(name: str) -> File:
     root: Any = yaml.compose(text)
     keys = _keys(root, lines, "") if isinstance(root, yaml.MappingNode) else iter(())
     defaults = (yaml.safe_load(text) or {}).get("defaults", [])
-    return File(" ".join(head), tuple(keys), tuple(defaults))
+    is_global = "# @package _global_" in lines
+    return File(" ".join(head), tuple(keys), tuple(defaults), is_global)
 
 
 def _keys(node: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[Key]:
@@ -125,6 +128,11 @@ def groups_below(group: str) -> list[str]:
     """Groups within a group, such as ``model/augment``."""
     folders = (folder for folder in Path(config_dir(), group).iterdir() if folder.is_dir())
     return sorted(f"{group}/{folder.name}" for folder in folders if folder.name != "base")
+
+
+def prefix(group: str, option: str) -> str:
+    """What the keys of an option begin with in the whole config."""
+    return "" if read(f"{group}/{option}").is_global else f"{group.replace('/', '.')}."
 
 
 def first_sentence(text: str) -> str:

@@ -18,7 +18,7 @@ from trompe.extras import explain, need, optional_packages
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = {name for name in PROJECT["optional-dependencies"] if name not in ("all", "dev")}
+EXTRAS = {name for name in PROJECT["optional-dependencies"] if name not in ("all", "dev", "docs")}
 RUN = [*(o for o in TINY if not o.startswith("logger")), *FAMILIES["mlp_gan"], "kimg=0.048"]
 
 

@@ -69,3 +69,13 @@ def test_help_has_the_keys_of_what_is_chosen(capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert "keys of model=sndcgan" in out and "model.optimizer.lr=" in out
     assert "keys of metrics=efflite0" in out and "keys of metrics=nothing" not in out
+
+
+def test_keys_of_a_recipe_are_those_of_the_whole_config(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_help("train", commands()["train"], ["experiment=dcgan_demo"])
+    out = capsys.readouterr().out
+    assert re.search(r"^  model\.\w+", out, re.MULTILINE)
+    assert "experiment.kimg" not in out
+    assert reference.prefix("model/augment", "diffaugment") == "model.augment."
