@@ -88,10 +88,11 @@ class Local(Tracker):
 
     def _name(self) -> str:
         """The name that the run has in the store: Trackio finds it by that, not by its id."""
-        if self.run_id is not None and (self.store / f"{self.project}.db").exists():
-            for run in self._package.Api().runs(self.project):
-                if run.id == self.run_id:
-                    self.run_name = run.name
+        if self.run_id is not None:
+            with contextlib.suppress(ValueError):  # there is no such project
+                for run in self._package.Api().runs(self.project):
+                    if run.id == self.run_id:
+                        self.run_name = run.name
         return self.run_name
 
     def _write_record(self, record: dict[str, float], kimg: float) -> None:

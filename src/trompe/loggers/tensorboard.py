@@ -46,11 +46,16 @@ class TensorBoard(Tracker):
         return place
 
     def _write_hyperparameters(self) -> None:
+        from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
         from torch.utils.tensorboard.summary import hparams
 
         values = {"group": self.group or "", "tags": ", ".join(self.tags)}
-        # Runs of one group name would become one line of the table, so it is a column.
         _, start, _ = hparams({**values, **_hyperparameters(self.config)}, {})
+        kept = start.value[0].metadata.plugin_data
+        content = HParamsPluginData.FromString(kept.content)
+        # What TensorBoard calls a group is one line of its table, with this for its title.
+        content.session_start_info.group_name = self.run_name
+        kept.content = content.SerializeToString()
         file: Any = self._writer.file_writer
         file.add_summary(start)
 

@@ -81,7 +81,7 @@ class WeightsAndBiases(Tracker):
     def _write_images(self, name: str, path: Path, kimg: float) -> None:
         import wandb
 
-        self._run.log({name: wandb.Image(str(path)), "kimg": kimg})
+        self._run.log({name: wandb.Image(str(path), caption=f"{kimg:g} kimg"), "kimg": kimg})
 
     def _write_histogram(
         self, name: str, counts: list[int], edges: list[float], kimg: float

@@ -20,7 +20,7 @@ from trompe.sweeps.arguments import first_key
 
 # Keys that say how a run is recorded, not what is trained.
 _RECORDS = {"metrics", "evaluation", "samples", "checkpoint", "tick_kimg"}
-_LONGEST = 100  # bytes of words: a name is also that of a folder, and of a line in a list
+_LONGEST = 48  # bytes of words: a list of runs has no room for more
 
 
 @dataclass(frozen=True)
