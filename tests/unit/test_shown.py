@@ -51,6 +51,9 @@ def test_group_and_tags(tmp_path: Path) -> None:
     path = tmp_path / "mine" / RUN.name
     shown = describe_run(path, {"name": "mine"}, ["model=wgan_gp", "data=cifar10"])
     assert shown.group == "mine" and shown.tags == ("mine", "wgan_gp", "cifar10")
+    choices = {"model": "dcgan", "data": "cifar10", "trainer": "cpu"}
+    chosen = describe_run(path, {"name": "mine"}, ["model=wgan_gp"], choices)
+    assert chosen.tags == shown.tags
     path.mkdir(parents=True)
     add_note(path, "#good, #mine")
     assert all_tags(path, shown) == ("mine", "wgan_gp", "cifar10", "good")
@@ -61,3 +64,4 @@ def test_a_foreign_name_is_no_path() -> None:
     shown = recorded_as(foreign)
     assert shown is not None and shown.name == as_part("../../x") == "--..-x"
     assert recorded_as({"name": "older"}) is None
+    assert recorded_as({"shown": {"name": "damaged"}}) is None

@@ -62,7 +62,10 @@ class Session:
 
     def describe(self) -> Shown:
         """How it is shown, if it is a new run or a copy of one."""
-        return describe_run(self.run.path, self.config, self.overrides)
+        # A run that was begun with other words has other choices than this command.
+        is_composed = not self.resumed and self.parent is None and HydraConfig.initialized()
+        choices = HydraConfig.get().runtime.choices if is_composed else {}
+        return describe_run(self.run.path, self.config, self.overrides, choices)
 
 
 def open_session(cfg: DictConfig) -> Session:

@@ -1,12 +1,10 @@
 """How a run is shown in every tracker: its name, its group and its tags."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from hydra.core.hydra_config import HydraConfig
 
 from trompe.errors import UserError
 from trompe.masking import has_mask, mask
@@ -38,18 +36,25 @@ class Shown:
     tags: tuple[str, ...]
 
 
-def describe_run(path: Path, config: Mapping[str, Any], overrides: Iterable[str]) -> Shown:
+def describe_run(
+    path: Path,
+    config: Mapping[str, Any],
+    overrides: Iterable[str],
+    choices: Mapping[str, str] | None = None,
+) -> Shown:
     """How a new run is shown.
 
     Args:
         path: its folder, which need not exist.
         config: resolved.
         overrides: what was typed for it.
+        choices: the options of the config's groups, as far as they are known.
     """
     words = {k: v for k, v in read_words(mask(list(overrides))).items() if not has_mask(v)}
     trial = trial_of(path)
     group = path.parent.name if trial is None else f"sweep {short_id(trial[0])}"
-    tags = (config["name"], *filter(None, map(_choice(words), ("model", "data"))))
+    parts = {**(choices or {}), **words}
+    tags = [config["name"], *(parts[key] for key in ("model", "data") if parts.get(key))]
     return Shown(name_run(path, words), group, tuple(dict.fromkeys(tags)))
 
 
@@ -69,7 +74,7 @@ def name_run(path: Path, words: Mapping[str, str]) -> str:
         varied = {k for k in words if not is_free(k) and first_key(k) not in _RECORDS}
     # A seed is read last; an experiment is not told twice.
     keys = sorted((key for key in words if key in varied), key=lambda key: key == "seed")
-    values = {key: as_number(words[key].rstrip("/").rpartition("/")[2]) for key in keys}
+    values = {key: _short(words[key]) for key in keys}
     experiment = path.parent.name
     label = _shortened(as_label({k: v for k, v in values.items() if v != experiment}))
     if trial is not None:
@@ -86,8 +91,8 @@ def as_part(name: str) -> str:
 
 def recorded_as(facts: Mapping[str, Any]) -> Shown | None:
     """How run.json says that a run is shown; None if an older version started it."""
-    shown = facts.get("shown")
-    if shown is None:
+    shown = facts.get("shown", {})
+    if not {"name", "group", "tags"} <= shown.keys():
         return None
     return Shown(as_part(shown["name"]), shown["group"], tuple(shown["tags"]))
 
@@ -111,16 +116,10 @@ def _varied(sweep: Path) -> set[str] | None:
     return None if space is None else {key.lstrip("+") for key in space}
 
 
-def _choice(words: Mapping[str, str]) -> Callable[[str], str | None]:
-    """The option of a group of the config: as typed, else as this command has it."""
-
-    def choice(group: str) -> str | None:
-        if group in words or not HydraConfig.initialized():
-            return words.get(group)
-        found: str | None = HydraConfig.get().runtime.choices.get(group)
-        return found
-
-    return choice
+def _short(value: str) -> str:
+    """A value in a name: of a path, the end."""
+    is_nested = value.startswith(("[", "{"))
+    return as_number(value if is_nested else value.rstrip("/").rpartition("/")[2])
 
 
 def _shortened(label: str) -> str:
