@@ -22,11 +22,12 @@ RUN = Path("outputs/dcgan_shapes/2026-01-01_10-00-00_1a2b3c")
             ["seed=1", "model.optimizer.lr=0.0002", "model.loss=hinge"],
             "lr 2e-4, hinge, seed 1 · 1a2b3c",
         ),
+        (["model.very_long_name=" + "é" * 300], "é" * 50 + " · 1a2b3c"),
         (["data.path=/home/me/my cats/"], "path my cats · 1a2b3c"),
         (["data.token=aB3dE5gH7jK9mN1pQ3sT"], "dcgan_shapes · 1a2b3c"),
         (
             ["data=shapes", *(f"model.part{i}.width=16" for i in range(9)), "model.loss=hinge"],
-            "…, part7.width 16, part8.width 16, hinge · 1a2b3c",
+            "…, part8.width 16, hinge · 1a2b3c",
         ),
     ],
 )

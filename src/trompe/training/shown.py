@@ -18,7 +18,8 @@ from trompe.sweeps.arguments import first_key
 
 # Keys that say how a run is recorded, not what is trained.
 _RECORDS = {"metrics", "evaluation", "samples", "checkpoint", "tick_kimg"}
-_LONGEST = 48  # bytes of words: a list of runs has no room for more
+_MANY = 32  # characters of words, more than which Trackio's list of runs hides
+_LONGEST = 100  # bytes: a name is also that of a folder
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _short(value: str) -> str:
 def _shortened(label: str) -> str:
     """Without its first words, if it is too long: what is tried is mostly typed last."""
     parts, is_cut = label.split(", "), False
-    while len(", ".join(parts).encode()) > _LONGEST and len(parts) > 1:
+    while len(", ".join(parts)) > _MANY and len(parts) > 1:
         parts, is_cut = parts[1:], True
     short = ", ".join(parts).encode()[:_LONGEST].decode(errors="ignore")
     return f"…, {short}" if is_cut else short
