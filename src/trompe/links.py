@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Trackers' own folders, which they fill with links of their own.
-_TRACKERS = {"wandb", "tensorboard", "trackio"}
+_TRACKERS = {"wandb", "trackio"}
 
 
 def links(folder: Path) -> list[str]:

@@ -13,13 +13,13 @@ class Page:
 
     Args:
         browser: the program.
-        page: file to open.
+        page: file to open, or an address.
         profile: folder for the browser.
         size: of the window, pixels.
     """
 
     def __init__(
-        self, browser: str, page: Path, profile: Path, size: tuple[int, int] = (1200, 900)
+        self, browser: str, page: Path | str, profile: Path, size: tuple[int, int] = (1200, 900)
     ) -> None:
         theirs_in, self._write = os.pipe()
         self._read, theirs_out = os.pipe()
@@ -55,7 +55,7 @@ class Page:
             deviceScaleFactor=1,
             mobile=width < 600,
         )
-        self.send("Page.navigate", url=page.as_uri())
+        self.send("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
 
     def __enter__(self) -> Self:
         return self

@@ -99,12 +99,13 @@ def test_all_loggers_at_once_go_on_under_their_ids(trompe: Trompe) -> None:
     assert run.read_facts()["trackers"] == ids
     rows = (run.path / "metrics.csv").read_text().splitlines()
     assert len(rows) == 5 and rows[0].startswith("kimg")
-    assert list((run.path / "tensorboard").glob("events*"))
+    (events,) = (run.path / "tensorboard").iterdir()
+    assert len(list(events.glob("events*"))) == 2
     offline = list(run.path.glob("wandb/offline-run-*"))
     assert len(offline) == 2 and all(p.name.endswith(ids["wandb_offline"]) for p in offline)
     with sqlite3.connect(next((trompe.outputs / "trackio").glob("trompe*.db"))) as store:
         names = {name for (name,) in store.execute("select distinct run_name from metrics")}
-        assert names == {run.path.name}
+        assert names == {run.read_facts()["shown"]["name"]} == {events.name}
 
 
 def test_a_run_is_the_same_wherever_it_lies_and_a_copy_is_another(trompe: Trompe) -> None:
@@ -117,7 +118,7 @@ def test_a_run_is_the_same_wherever_it_lies_and_a_copy_is_another(trompe: Trompe
     run.path.rename(renamed.path)
     trompe("train", f"run={renamed.path}", "kimg=0.096")
     moved = renamed.read_facts()
-    for key in ("id", "name", "trackers"):
+    for key in ("id", "name", "shown", "trackers"):
         assert moved[key] == known[key]
     assert moved["path"] == str(renamed.path)
     copy = RunFolder(run.path.with_name("copy"))
@@ -126,4 +127,5 @@ def test_a_run_is_the_same_wherever_it_lies_and_a_copy_is_another(trompe: Trompe
     copied = copy.read_facts()
     assert copied["copy_of"] == known["id"] != copied["id"]
     assert copied["name"] == "copy" and copied["trackers"] != known["trackers"]
+    assert copied["shown"]["name"].endswith(" · copy")
     assert renamed.read_facts() == moved

@@ -37,9 +37,11 @@ def grid(tmp_path: Path) -> Path:
 
 
 def session(tracker: Tracker, points: dict[float, float], grid: Path, status: str) -> None:
+    tracker.sort_under("sweep c0ffee", ["dcgan", "shapes"])
     tracker.log_config(CONFIG)
     for kimg, value in points.items():
-        tracker.log_record({"loss/generator": value, "fd": 2 * value}, kimg)
+        place = {"kimg": kimg, "tick": 10 * kimg}
+        tracker.log_record({**place, "loss/generator": value, "fd": 2 * value}, kimg)
         tracker.log_images("samples", grid, kimg)
         tracker.log_histogram("logits/real", [1, 2, 5], [-1.0, 0.0, 1.0, 3.0], kimg)
     tracker.close(status)
@@ -59,7 +61,7 @@ def test_csv_holds_one_run(grid: Path) -> None:
     two_sessions(CSVFile, grid)
     with (grid.parent / "run" / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["kimg", "loss/generator", "fd"]
+    assert list(rows[0]) == ["kimg", "tick", "loss/generator", "fd"]
     assert {float(row["kimg"]): float(row["loss/generator"]) for row in rows} == ONE_RUN
     assert len(rows) == len(ONE_RUN)
 
@@ -80,13 +82,15 @@ def test_csv_takes_new_columns_and_survives_half_a_line(tmp_path: Path) -> None:
 
 def test_tensorboard_holds_one_run(grid: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     two_sessions(TensorBoard, grid)
-    events = EventAccumulator(str(grid.parent / "run" / "tensorboard"))
+    events = EventAccumulator(str(grid.parent / "run" / "tensorboard" / "a-run"))
     events.Reload()
-    points = [(event.step, event.value) for event in events.Scalars("loss/generator")]
+    points = [(event.step / 1000, event.value) for event in events.Scalars("loss/generator")]
     assert points == list(ONE_RUN.items())
-    assert [event.step for event in events.Images("samples")] == [10, 20, 30, 40]
+    assert events.Tags()["scalars"] == ["loss/generator", "fd"]
+    assert [event.step / 1000 for event in events.Images("samples")] == [10, 20, 30, 40]
     assert events.Images("samples")[0].width == 4
     histogram = events.Histograms("logits/real")[0].histogram_value
     assert histogram.bucket == [1, 2, 5] and histogram.bucket_limit == [0, 1, 3]
@@ -94,6 +98,28 @@ def test_tensorboard_holds_one_run(grid: Path) -> None:
     assert histogram.sum == pytest.approx(-0.5 + 2 * 0.5 + 5 * 2)
     (text,) = events.Tensors("config/text_summary")[:1]
     assert b"z_dim: 128" in text.tensor_proto.string_val[0]
+    (content,) = events.PluginTagToContent("hparams").values()
+    start = HParamsPluginData.FromString(content).session_start_info
+    assert start.group_name == "a-run"  # the title of its line
+    texts = {key: value.string_value for key, value in start.hparams.items()}
+    assert texts["group"] == "sweep c0ffee" and texts["tags"] == "dcgan, shapes"
+    assert start.hparams["model.z_dim"].number_value == 128
+
+
+def test_tensorboard_renames_the_folder_of_a_copied_run_and_keeps_an_older_one(
+    tmp_path: Path,
+) -> None:
+    for name, folder in (("a-run", "a-run"), ("trial 3: lr 2e-4", "trial 3 lr 2e-4")):
+        tracker = TensorBoard("trompe", name, tmp_path)
+        tracker.log_record({"loss": 1.0}, 0.5)
+        tracker.close("done")
+        assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == [folder]
+    (events,) = [*(tmp_path / "tensorboard").glob("*/events*")][:1]
+    events.rename(tmp_path / "tensorboard" / events.name)
+    tracker = TensorBoard("trompe", "a-run", tmp_path)
+    tracker.log_record({"loss": 1.0}, 1.0)
+    tracker.close("done")
+    assert len([*(tmp_path / "tensorboard").glob("events*")]) == 2
 
 
 def rows(store: Path, query: str) -> list[tuple]:
@@ -108,18 +134,49 @@ def test_trackio_holds_one_run(grid: Path, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == ""
     logged = rows(store, "SELECT run_id, run_name, step, metrics FROM metrics ORDER BY id")
     assert {row[:2] for row in logged} == {(first.tracker_id, "a-run")}
-    records = [(step, json.loads(metrics)) for *_, step, metrics in logged]
+    records = [(step / 1000, json.loads(metrics)) for *_, step, metrics in logged]
     points = [(s, r["loss/generator"]) for s, r in records if "loss/generator" in r]
     # Trackio cannot forget what was logged beyond the checkpoint; the rest is there once.
     assert points == [*FIRST.items(), *SECOND.items()]
     assert all(r["kimg"] == s for s, r in records if "kimg" in r)
+    assert all("tick" not in r for _, r in records)
     images = [r["samples"]["file_path"] for _, r in records if "samples" in r]
     assert len(images) == 5
     assert all((store / "media" / image).read_bytes() == grid.read_bytes() for image in images)
     histograms = [r["logits/real"] for _, r in records if "logits/real" in r]
     assert histograms[0]["values"] == [1, 2, 5] and len(histograms) == 5
     ((config,),) = rows(store, "SELECT config FROM configs")
-    assert json.loads(config)["model"] == CONFIG["model"]
+    shown = json.loads(config)
+    assert shown["model"] == CONFIG["model"]
+    assert shown["_Group"] == "sweep c0ffee" and shown["tags"] == "dcgan, shapes"
+
+
+def test_trackio_tells_fractions_of_a_kimg_apart(tmp_path: Path, grid: Path) -> None:
+    tracker = Local("trompe", "a-run", tmp_path, store=tmp_path)
+    for kimg in (0.0, 0.064, 0.128):
+        tracker.log_images("samples", grid, kimg)
+    tracker.close("done")
+    logged = rows(tmp_path, "SELECT step, metrics FROM metrics ORDER BY id")
+    assert [step for step, _ in logged] == [0, 64, 128]
+    captions = [json.loads(metrics)["samples"]["caption"] for _, metrics in logged]
+    assert captions == ["0 kimg", "0.064 kimg", "0.128 kimg"]
+
+
+def test_trackio_resumes_a_run_by_its_id_whatever_it_is_called(tmp_path: Path) -> None:
+    """One of an older version too, in the steps that it was begun with."""
+    first = Local("trompe", "2026-01-01_a1b2c3", tmp_path, store=tmp_path)
+    first.images_per_step = 1000
+    first.log_record({"loss": 1.0}, 10.0)
+    first.close("interrupted")
+    second = Local("trompe", "lr 2e-4 · a1b2c3", tmp_path, first.tracker_id, store=tmp_path)
+    second.images_per_step = 1000
+    second.log_record({"loss": 2.0}, 20.0)
+    second.close("done")
+    assert second.tracker_id == first.tracker_id
+    assert rows(tmp_path, "SELECT DISTINCT run_id, run_name FROM metrics") == [
+        (first.tracker_id, "2026-01-01_a1b2c3")
+    ]
+    assert rows(tmp_path, "SELECT step FROM metrics ORDER BY id") == [(10,), (20,)]
 
 
 def test_trackio_keeps_two_runs_of_one_name_apart(tmp_path: Path) -> None:
@@ -144,7 +201,7 @@ import os; os.kill(os.getpid(), 9)
 """
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], timeout=120)
     assert done.returncode == -signal.SIGKILL
-    assert rows(tmp_path, "SELECT step FROM metrics WHERE step = 1") == [(1,)]
+    assert rows(tmp_path, "SELECT step FROM metrics WHERE step = 1000") == [(1000,)]
 
 
 def wandb_records(path: Path) -> list:
@@ -174,7 +231,11 @@ def test_wandb_offline_holds_one_run(grid: Path, monkeypatch: pytest.MonkeyPatch
     assert second.tracker_id == first.tracker_id is not None
     folders = sorted((grid.parent / "run" / "wandb").glob("offline-run-*"))
     records = [r for folder in folders for f in folder.glob("*.wandb") for r in wandb_records(f)]
-    assert {r.run.run_id for r in records if r.HasField("run")} == {first.tracker_id}
+    runs = [r.run for r in records if r.HasField("run")]
+    assert {run.run_id for run in runs} == {first.tracker_id}
+    assert {(run.display_name, run.run_group) for run in runs} == {("a-run", "sweep c0ffee")}
+    assert list(runs[-1].tags) == ["dcgan", "shapes"]
+    assert {r.metric.options.hidden for r in records if r.metric.name == "kimg"} == {True}
     axes = {(r.metric.glob_name, r.metric.step_metric) for r in records if r.HasField("metric")}
     assert ("*", "kimg") in axes
     history = [
@@ -184,7 +245,7 @@ def test_wandb_offline_holds_one_run(grid: Path, monkeypatch: pytest.MonkeyPatch
     ]
     points = [(row["kimg"], row["loss/generator"]) for row in history if "loss/generator" in row]
     assert sorted(points) == sorted([*FIRST.items(), *SECOND.items()])
-    assert all("kimg" in row for row in history)
+    assert all("kimg" in row and "tick" not in row for row in history)
     media = [row for row in history if "samples" in row or "samples/path" in row]
     assert len(media) == 5
     images = {p.read_bytes() for p in folders[0].glob("files/media/images/*.png")}

@@ -170,6 +170,10 @@ def test_links_in_a_folder_are_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=told):
         check_config(run, {}, trust=False)
     check_config(run, {}, trust=True)
+    (run / "tensorboard").mkdir()
+    (run / "tensorboard" / "lr 2e-4").symlink_to(tmp_path)  # of a name that is written into
+    with pytest.raises(UserError, match="tensorboard/lr 2e-4"):
+        check_config(run, {}, trust=False)
 
 
 def test_many_names_are_told_in_short() -> None:

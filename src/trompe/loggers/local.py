@@ -12,7 +12,7 @@ from trompe.loggers.tracker import Tracker
 from trompe.paths import expand
 
 
-def _trackio(store: Path) -> ModuleType:
+def trackio_in(store: Path) -> ModuleType:
     """The package, keeping its data in `store`.
 
     Trackio reads ``TRACKIO_DIR`` once, when it is imported, so another store needs another import.
@@ -34,17 +34,16 @@ def _trackio(store: Path) -> ModuleType:
 
 
 class Local(Tracker):
-    """Shows the run in Trackio: ``TRACKIO_DIR=<store> trackio show``.
+    """Shows the run in Trackio: ``trompe dashboard``.
 
     A background thread writes records to a sqlite file every half second, so a killed run leaves
-    a readable store. Trackio takes only whole steps: the step is kimg, rounded, and the exact
-    value is the scalar ``kimg``, which its dashboard can take as horizontal axis (``x_axis=kimg``
-    in the address).
+    a readable store. Trackio takes only whole steps: a step is an image seen. ``kimg`` is recorded
+    as the horizontal axis (``x_axis=kimg`` in the address); no other count is. Tags are an entry of
+    the config.
 
     Args:
         project: Trackio project.
-        run_name: name of the run; a resumed run is found by it, so it must be unique in the
-            project.
+        run_name: name of a new run, unique in the project; a resumed one keeps the name it has.
         save_dir: the run folder.
         run_id: Trackio's id of the session that is resumed.
         store: folder of the database and of copies of the pictures, shared by all runs.
@@ -68,7 +67,7 @@ class Local(Tracker):
         self.system_metrics = system_metrics
 
     def _open(self) -> None:
-        self._package = _trackio(self.store)
+        self._package = trackio_in(self.store)
         # None lets Trackio record what it finds, a GPU only if there is one.
         automatic = None if self.system_metrics else False
         # Trackio's current run is a context variable: in a context of its own, this run neither
@@ -77,8 +76,9 @@ class Local(Tracker):
             self._run = contextvars.copy_context().run(
                 self._package.init,
                 project=self.project,
-                name=self.run_name,
-                config=self.config,
+                name=self._name(),
+                group=self.group,
+                config={**self.config, "tags": ", ".join(self.tags)} if self.tags else self.config,
                 resume="never" if self.run_id is None else "allow",
                 embed=False,
                 auto_log_cpu=automatic,
@@ -86,18 +86,27 @@ class Local(Tracker):
             )
         self.run_id = self._run.id
 
+    def _name(self) -> str:
+        """The name that the run has in the store: Trackio finds it by that, not by its id."""
+        if self.run_id is not None:
+            with contextlib.suppress(ValueError):  # there is no such project
+                for run in self._package.Api().runs(self.project):
+                    if run.id == self.run_id:
+                        self.run_name = run.name
+        return self.run_name
+
     def _write_record(self, record: dict[str, float], kimg: float) -> None:
-        self._run.log(record, step=round(kimg))
+        self._run.log({**self._curves(record), "kimg": kimg}, step=self._step(kimg))
 
     def _write_images(self, name: str, path: Path, kimg: float) -> None:
         image = self._package.Image(str(path), caption=f"{kimg:g} kimg")
-        self._run.log({name: image}, step=round(kimg))
+        self._run.log({name: image}, step=self._step(kimg))
 
     def _write_histogram(
         self, name: str, counts: list[int], edges: list[float], kimg: float
     ) -> None:
         histogram = self._package.Histogram(np_histogram=(counts, edges))
-        self._run.log({name: histogram}, step=round(kimg))
+        self._run.log({name: histogram}, step=self._step(kimg))
 
     def _close(self, status: str) -> None:
         with contextlib.redirect_stdout(io.StringIO()):

@@ -5,11 +5,15 @@ The run folder is the truth; a tracker is a view of it, and a run without one is
 
 from abc import abstractmethod
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
+
+# Entries of a record that say where it stands: no curves.
+_PLACE = ("kimg", "tick", "time")
 
 
 class Tracker(Logger):
@@ -31,10 +35,15 @@ class Tracker(Logger):
     Attributes:
         module: what must be installed for it, if anything.
         is_required: whether a run is refused where that is missing; else it goes on without it.
+        group: what the run belongs to, its sweep or its experiment.
+        tags: by which a dashboard can find the run.
+        images_per_step: of backends that count whole steps, how many images one is; a run that was
+            begun with another number goes on with it.
     """
 
     module: ClassVar[str | None] = None
     is_required: ClassVar[bool] = True
+    images_per_step = 1
 
     def __init__(
         self, project: str, run_name: str, save_dir: Path | str, run_id: str | None = None
@@ -44,6 +53,8 @@ class Tracker(Logger):
         self.run_name = run_name
         self.run_id = run_id
         self.folder = Path(save_dir)
+        self.group: str | None = None
+        self.tags: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
         self.resume_kimg: float | None = None
         self._is_open = False
@@ -71,6 +82,14 @@ class Tracker(Logger):
         A backend that gives out the id itself has one from `log_config` on.
         """
         return self.run_id
+
+    def sort_under(self, group: str, tags: Sequence[str]) -> None:
+        """Show the run in a group and with tags, as far as the backend can.
+
+        To be called before the first log.
+        """
+        self.group = group
+        self.tags = tuple(tags)
 
     def resume_at(self, kimg: float) -> None:
         """Training resumes at `kimg`: what an earlier session logged beyond it is void.
@@ -141,6 +160,10 @@ class Tracker(Logger):
     ) -> None:
         """Lightning's entry, not used: the whole resolved config comes by `log_config`."""
 
+    def _step(self, kimg: float) -> int:
+        """Where a point at `kimg` stands, of a backend that counts whole steps."""
+        return round(1000 * kimg / self.images_per_step)
+
     def _opened(self) -> None:
         if not self._is_open:
             self._open()
@@ -158,6 +181,11 @@ class Tracker(Logger):
     @abstractmethod
     def _write_record(self, record: dict[str, float], kimg: float) -> None:
         """Write scalars, ``kimg`` among them."""
+
+    @staticmethod
+    def _curves(record: dict[str, float]) -> dict[str, float]:
+        """What of a record is to be looked at, without where it stands."""
+        return {name: value for name, value in record.items() if name not in _PLACE}
 
     # No-ops on purpose, not abstract: some backends hold numbers only.
     def _write_images(self, name: str, path: Path, kimg: float) -> None: ...

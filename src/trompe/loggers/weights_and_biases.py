@@ -8,12 +8,15 @@ import numpy as np
 from trompe.errors import UserError
 from trompe.loggers.tracker import Tracker
 
+_LONGEST_TAG = 64  # characters, by W&B's rule
+
 
 class WeightsAndBiases(Tracker):
     """Shows the run at wandb.ai, or keeps it in ``wandb/`` of the run folder for ``wandb sync``.
 
     Every curve has kimg as its horizontal axis. A resumed run has the same W&B run id, so it
-    continues the same curves; offline, each session is a folder of its own with that id.
+    continues the same curves; offline, each session is a folder of its own with that id. Tags that
+    were added there stay.
 
     Args:
         project: W&B project.
@@ -49,6 +52,7 @@ class WeightsAndBiases(Tracker):
                 project=self.project,
                 name=self.run_name,
                 id=self.run_id,
+                group=self.group,
                 entity=self.entity,
                 dir=str(self.folder),
                 mode=self.mode,
@@ -63,17 +67,21 @@ class WeightsAndBiases(Tracker):
                 "run `wandb login` once, or choose logger=wandb_offline"
             ) from error
         self.run_id = self._run.id
+        known = self._run.tags or ()  # of the session that is resumed, and what people added
+        tags = dict.fromkeys((*known, *(tag[:_LONGEST_TAG] for tag in self.tags)))
+        if len(tags) > len(known):
+            self._run.tags = tuple(tags)
         self._run.config.update(self.config, allow_val_change=True)
-        self._run.define_metric("kimg")
+        self._run.define_metric("kimg", hidden=True)
         self._run.define_metric("*", step_metric="kimg")
 
     def _write_record(self, record: dict[str, float], kimg: float) -> None:
-        self._run.log(record)
+        self._run.log({**self._curves(record), "kimg": kimg})
 
     def _write_images(self, name: str, path: Path, kimg: float) -> None:
         import wandb
 
-        self._run.log({name: wandb.Image(str(path)), "kimg": kimg})
+        self._run.log({name: wandb.Image(str(path), caption=f"{kimg:g} kimg"), "kimg": kimg})
 
     def _write_histogram(
         self, name: str, counts: list[int], edges: list[float], kimg: float

@@ -69,6 +69,7 @@ FACTS: Shape = {
     "best": Maybe({"metric": TEXT, "value": NUMBER, "kimg": NUMBER}),
     "sessions": [{"started": TIME, "processes": WHOLE, "from_kimg": NUMBER}],
     "protocols": Each({"better": TEXT}),
+    "shown": {"name": TEXT, "group": TEXT, "tags": [TEXT]},
     "trackers": Each(Maybe(TEXT)),
     "packages": Each(TEXT),
     "hardware": {},

@@ -1,9 +1,10 @@
 """The dashboard task: Trackio on the project's store."""
 
-import os
-import shutil
-import sys
-from pathlib import Path
+import contextlib
+import io
+import time
+import webbrowser
+from urllib.parse import quote
 
 from omegaconf import DictConfig
 
@@ -13,7 +14,7 @@ from trompe.paths import expand
 
 
 def show(cfg: DictConfig) -> None:
-    """Become Trackio's server, which runs until Ctrl-C.
+    """Run Trackio's server until Ctrl-C, its curves over kimg.
 
     Raises:
         UserError: if Trackio is not installed, or nothing was recorded in the store.
@@ -24,11 +25,21 @@ def show(cfg: DictConfig) -> None:
         raise UserError(
             f"there are no runs in {store}: train with logger=[local], or set paths.store"
         )
-    beside = Path(sys.executable).with_name("trackio")
-    trackio = str(beside) if beside.exists() else shutil.which("trackio")
-    if trackio is None:
-        raise UserError("the command `trackio` is missing: reinstall the package trackio")
-    os.environ["TRACKIO_DIR"] = str(store)
-    arguments = ["show", "--project", str(cfg.project), "--host", str(cfg.host)]
-    sys.stdout.flush()
-    os.execv(trackio, ["trackio", *arguments])
+    from trompe.loggers.local import trackio_in
+
+    with contextlib.redirect_stdout(io.StringIO()):  # its addresses are not over kimg
+        server, root, *_, writable = trackio_in(store).show(
+            project=quote(str(cfg.project)),
+            host=str(cfg.host),
+            open_browser=False,
+            block_thread=False,
+        )
+    address = f"{root.rstrip('/')}/?project={quote(str(cfg.project))}&x_axis=kimg"
+    print(f"dashboard: {address}  (Ctrl-C ends it)")
+    print(f"  to rename and delete runs, for you alone: {writable}&x_axis=kimg", flush=True)
+    webbrowser.open(f"{writable}&x_axis=kimg")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        server.close()

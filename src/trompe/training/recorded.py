@@ -22,6 +22,7 @@ from trompe.runs.plots import draw_curves
 from trompe.runs.provenance import command_line, describe_code, describe_packages
 from trompe.runs.run_folder import RunFolder, utc_now
 from trompe.training.session import FORMAT, Session
+from trompe.training.shown import as_fact
 from trompe.trust import consent
 from trompe.words import typed
 
@@ -83,6 +84,7 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
             "init": session.initial,
             "kimg": 0.0,
             "best": None,
+            "shown": as_fact(session.describe()),
             "trackers": {},
             "sessions": [start],
         }
@@ -93,6 +95,7 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
         identity: dict[str, Any] = run.identity()
         if "copy_of" in identity:  # it goes on under a name of its own in every dashboard
             identity |= {"name": run.path.name, "trackers": {}}
+            identity["shown"] = as_fact(session.describe())
         earlier = run.fact("sessions")
         run.check_data(data_fingerprint)
         if session.checkpoint is None:

@@ -25,6 +25,7 @@ from trompe.runs.resume import (
 from trompe.runs.run_folder import RunFolder, new_run_path
 from trompe.runs.shape import TRAINED
 from trompe.training.config import SESSION_KEYS, check_config, check_groups, resolve, resolve_config
+from trompe.training.shown import Shown, describe_run
 from trompe.trust import check_composed, check_overrides, texts_of
 from trompe.trust import check_config as check_trust
 
@@ -58,6 +59,13 @@ class Session:
     def task(self) -> str:
         """What it is, in words that are the same in all processes of a run."""
         return f"resume {self.run.path.name}" if self.resumed else "start a new run"
+
+    def describe(self) -> Shown:
+        """How it is shown, if it is a new run or a copy of one."""
+        # A run that was begun with other words has other choices than this command.
+        is_composed = not self.resumed and self.parent is None and HydraConfig.initialized()
+        choices = HydraConfig.get().runtime.choices if is_composed else {}
+        return describe_run(self.run.path, self.config, self.overrides, choices)
 
 
 def open_session(cfg: DictConfig) -> Session:
