@@ -148,3 +148,8 @@ def _split(values: str) -> list[str]:
             continue
         parts[-1] += character
     return parts
+
+
+def first_key(override: str) -> str:
+    """``model`` of ``+model.loss=hinge``, ``model/augment=none`` and ``model@a.b=x``."""
+    return re.split(r"[=./@]", override.lstrip("+~"), maxsplit=1)[0]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from trompe.report.variation import read_words
 from trompe.runs.notes import add_note
+from trompe.runs.variation import read_words
 from trompe.training.shown import all_tags, as_part, describe_run, name_run, recorded_as
 
 RUN = Path("outputs/dcgan_shapes/2026-01-01_10-00-00_1a2b3c")

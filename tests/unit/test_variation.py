@@ -2,7 +2,7 @@
 
 import pytest
 
-from trompe.report.variation import as_label, as_number, describe, read_words
+from trompe.runs.variation import as_label, as_number, describe, read_words
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,8 @@ from trompe.runs.reading import Unreadable
 from trompe.runs.run_folder import RunFolder
 from trompe.runs.shape import flatten
 from trompe.runs.summary import Summary
+from trompe.runs.variation import WHERE
 
-# Keys of a config that say where or how it ran, not what was trained.
-WHERE = {"paths", "logger", "name", "trainer"}
 _FACTS = ("status", "kimg", "protocols", "error")  # that are shown
 _MORE_FACTS = ("best", "hardware", "sessions")  # and besides, with curves
 _MANY = 200  # runs, from which on several processes read them

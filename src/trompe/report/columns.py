@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trompe.report.collect import Entry, config_diff
-from trompe.report.variation import describe, shortest
+from trompe.runs.variation import describe, shortest
 
 
 @dataclass
@@ -35,7 +35,7 @@ def find_columns(entries: Sequence[Entry], words: Sequence[Mapping[str, str]]) -
 
     Args:
         entries: the runs.
-        words: what was typed for each, see `trompe.report.variation.read_words`.
+        words: what was typed for each, see `trompe.runs.variation.read_words`.
     """
     diff = config_diff(entries)
     typed: dict[str, list[Any]] = {}

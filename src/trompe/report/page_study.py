@@ -12,8 +12,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from trompe.report.collect import Entry
-from trompe.report.variation import as_number
 from trompe.runs.index import trial_of
+from trompe.runs.variation import as_number
 
 _SHOWN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 

@@ -16,10 +16,10 @@ from rich.text import Text
 
 from trompe.errors import UserError
 from trompe.report.collect import Entry
-from trompe.report.variation import as_label, describe, read_words
 from trompe.runs.index import experiment_of, short_id, title_of
 from trompe.runs.notes import find_tags, read_notes
 from trompe.runs.shape import flatten
+from trompe.runs.variation import as_label, describe, read_words
 from trompe.streams import visible
 
 ALWAYS = ("status", "kimg", "minutes", "started")

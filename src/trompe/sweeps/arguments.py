@@ -1,6 +1,5 @@
 """Which arguments of `trompe sweep` are its own, and which are for its trials."""
 
-import re
 from pathlib import Path
 
 import yaml
@@ -8,7 +7,7 @@ from hydra._internal.utils import get_args_parser
 
 from trompe.command import config_dir, split_words
 from trompe.paths import expand
-from trompe.words import as_override
+from trompe.words import as_override, first_key
 
 
 def split_arguments(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
@@ -34,8 +33,3 @@ def sweep_keys() -> set[str]:
         name for entry in content.pop("defaults") if isinstance(entry, dict) for name in entry
     }
     return ({*content} | groups) - {"paths", "hydra"}
-
-
-def first_key(override: str) -> str:
-    """``model`` of ``+model.loss=hinge``, ``model/augment=none`` and ``model@a.b=x``."""
-    return re.split(r"[=./@]", override.lstrip("+~"), maxsplit=1)[0]

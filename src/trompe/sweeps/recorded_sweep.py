@@ -11,12 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from trompe.errors import UserError
 from trompe.masking import mask
-from trompe.sweeps.arguments import first_key
 from trompe.sweeps.space import parse_space
 from trompe.sweeps.storage import OWN_FILES
 from trompe.training.config import SESSION_KEYS
 from trompe.trust import check_commands, check_composed, check_config, check_overrides, texts_of
-from trompe.words import as_override
+from trompe.words import as_override, first_key
 
 _PLACE = re.compile("slurm_(account|constraint|gres|mem|partition|qos|reservation|time)")
 _WORD = re.compile(r"[\w.,:@+-]+")

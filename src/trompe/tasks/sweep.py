@@ -21,7 +21,6 @@ from trompe.errors import UserError
 from trompe.parts import make
 from trompe.runs.provenance import command_line, describe_code
 from trompe.runs.run_folder import utc_now
-from trompe.sweeps.arguments import first_key
 from trompe.sweeps.front import draw_pareto
 from trompe.sweeps.queue import Settings
 from trompe.sweeps.recorded_sweep import consent
@@ -32,7 +31,7 @@ from trompe.sweeps.sweep_folder import SweepFolder, state_name
 from trompe.sweeps.table import SweepTable, best_trials, show
 from trompe.sweeps.trial import Objective
 from trompe.sweeps.worker import Worker
-from trompe.words import in_shell, typed
+from trompe.words import first_key, in_shell, typed
 
 
 def sweep(cfg: DictConfig, flags: list[str], experiment: list[str]) -> SweepFolder:

@@ -8,13 +8,13 @@ from typing import Any
 
 from trompe.errors import UserError
 from trompe.masking import has_mask, mask
-from trompe.report.variation import as_label, as_number, read_words
 from trompe.runs.index import short_id, trial_of
 from trompe.runs.notes import find_tags, read_notes
 from trompe.runs.reading import read_yaml
 from trompe.runs.resume import is_free
 from trompe.runs.shape import SWEEP_FILE
-from trompe.sweeps.arguments import first_key
+from trompe.runs.variation import as_label, as_number, read_words
+from trompe.words import first_key
 
 # Keys that say how a run is recorded, not what is trained.
 _RECORDS = {"metrics", "evaluation", "samples", "checkpoint", "tick_kimg"}
@@ -67,7 +67,7 @@ def name_run(path: Path, words: Mapping[str, str]) -> str:
 
     Args:
         path: its folder.
-        words: what was typed, by key, see `trompe.report.variation.read_words`.
+        words: what was typed, by key, see `trompe.runs.variation.read_words`.
     """
     trial = trial_of(path)
     varied = None if trial is None else _varied(trial[0])

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from trompe.errors import show
-from trompe.report.collect import WHERE
-from trompe.sweeps.arguments import first_key
+from trompe.words import first_key
 
+# Keys of a config that say where or how it ran, not what was trained.
+WHERE = {"paths", "logger", "name", "trainer"}
 # Keys that say where or with what records a run is made, not what is trained.
 _ASIDE = WHERE | {"callbacks", "hydra"}
 
