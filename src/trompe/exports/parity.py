@@ -70,9 +70,10 @@ def _check_memory(module: Exportable) -> None:
         return
     needed = 4 * max(COUNT, batch or 1) * 3 * side**2 * 4  # float32
     if needed > psutil.virtual_memory().available / 2:
+        asked = f"size={side}" if batch is None else f"size={side}, batch={batch}"
         raise UserError(
-            f"size={side}{'' if batch is None else f', batch={batch}'}: the pictures to prove it on "
-            f"take {needed / 2**30:.1f} GiB, more than half of the free memory: choose a smaller size"
+            f"{asked}: the pictures to prove it on take {needed / 2**30:.1f} GiB, more than half "
+            "of the free memory: choose a smaller size"
         )
 
 

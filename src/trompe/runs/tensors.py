@@ -4,13 +4,13 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from trompe.lines import append_line, cut_back, line_blocks
 from trompe.runs.reading import Unreadable, opened, parse_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _DIGITS = 8  # of a CRC-32, as hexadecimal
 
@@ -50,7 +50,7 @@ class SumsFile:
         self._path = path
         self._names: list[str] | None = None
 
-    def append(self, kimg: float, tensors: Mapping[str, Tensor]) -> None:
+    def append(self, kimg: float, tensors: "Mapping[str, Tensor]") -> None:
         """Add a tick.
 
         Raises:
@@ -63,8 +63,10 @@ class SumsFile:
         self._names = names
 
 
-def checksum(tensor: Tensor) -> str:
+def checksum(tensor: "Tensor") -> str:
     """CRC-32 of a tensor's bytes, in 8 hexadecimal digits."""
+    import torch  # listing runs does without
+
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     return f"{zlib.crc32(flat.view(torch.uint8).numpy().data):0{_DIGITS}x}"
 

@@ -20,7 +20,6 @@ from trompe.paths import expand
 from trompe.runs.resume import check_secrets
 from trompe.search_path import enter
 from trompe.suggestions import for_composition
-from trompe.sweeps.arguments import first_key
 from trompe.sweeps.objective import choose_objective
 from trompe.sweeps.recorded_sweep import check_trial, compose_recorded, own_texts
 from trompe.sweeps.samplers import Automatic, Grid
@@ -28,7 +27,7 @@ from trompe.sweeps.space import Space, parse_space
 from trompe.sweeps.sweep_folder import SweepFolder, new_sweep_path
 from trompe.sweeps.trial import Objective
 from trompe.training.config import SESSION_KEYS, resolve_config
-from trompe.words import quoted
+from trompe.words import first_key, quoted
 
 _FREE_KEYS = {
     "repeats",
