@@ -17,7 +17,14 @@ BUDGET = [
 ]
 NARROW = ["model.generator.width=4", "model.discriminator.width=4"]
 _GAN = [*(o for o in TINY if not o.startswith(("metrics", "kimg"))), *FAMILIES["mlp_gan"]]
-_GAN = [*_GAN, "kimg=0.048", "metrics=[efflite0]", *BUDGET[6:8], "evaluation.every_kimg=0.048"]
+_GAN = [
+    *_GAN,
+    "kimg=0.048",
+    "metrics=[efflite0]",
+    *BUDGET[6:8],
+    "evaluation.every_kimg=0.048",
+    "model.loss=hinge",
+]
 _STYLE = [o for o in TINY_STYLE if not o.startswith(("metrics", "kimg"))]
 _STYLE = [*_STYLE, "kimg=0.048", "metrics=[]"]
 _PICTURES = ["me.jpg", "painting.jpg", "a.jpg", "b.jpg"]

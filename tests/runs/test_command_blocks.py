@@ -5,14 +5,18 @@ A Python or YAML block whose first line names a file is written there; other Pyt
 """
 
 import contextlib
+import importlib
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 from tests.conftest import Trompe
 from tests.runs.block_world import BUDGET, NARROW, World
@@ -39,29 +43,42 @@ def runs(*added: str) -> Way:
     return way
 
 
+def runs_here(*added: str) -> Way:
+    """Run it in this process, where the libraries and networks are loaded already."""
+
+    def way(world: World, command: Command) -> None:
+        name, *arguments = command.arguments
+        main = importlib.import_module(f"trompe.commands.{name}").main
+        with contextlib.chdir(world.folder), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            main([*arguments, *added])
+
+    return way
+
+
 def composes(world: World, command: Command) -> None:
     """Check its config as far as it goes without data; a sweep's with all choices."""
-    name, *arguments = (
-        command.arguments[command.arguments.index("trompe") + 1 :]
-        if (command.program != "trompe")
-        else command.arguments
-    )
-    if name == "train":
-        _, words = split_words(arguments)
-        _compose_run([as_override(word) for word in words])
-    elif name == "sweep":
-        own, _, experiment = split_arguments(arguments)
-        config = compose("sweep", own)
-        for overrides in parse_space([*config.space, *experiment]).examples():
-            _compose_run(overrides)
-    else:
-        runs("--cfg", "job")(world, Command(command.env, "trompe", [name, *arguments]))
+    words = [command.program, *command.arguments]
+    name, *arguments = words[words.index("trompe") + 1 :]
+    if name not in ("train", "sweep"):
+        runs_here("--cfg", "job")(world, Command({}, "trompe", [name, *arguments]))
+        return
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        if name == "train":
+            _, overrides = split_words(arguments)
+            _compose_run([as_override(word) for word in overrides])
+        else:
+            own, _, experiment = split_arguments(arguments)
+            config = compose("sweep", own)
+            for overrides in parse_space([*config.space, *experiment]).examples():
+                _compose_run(overrides)
 
 
 def _compose_run(overrides: list[str]) -> None:
     composed = compose("train", overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(composed)
-    check_batches(resolve_config(compose("train", overrides)))
+    keys = [key for key in composed if key != "hydra"]
+    check_batches(resolve_config(OmegaConf.masked_copy(composed, keys)))
 
 
 def is_there(world: World, command: Command) -> None:
@@ -83,30 +100,37 @@ _WAYS: list[tuple[str, Way, str]] = [
     (r"^(torchrun|srun) ", composes, "several machines; make test-cluster runs them"),
     (r"--help|--version", runs(), ""),
     (r"^trompe train$", runs("data.stride=64", *NARROW, *BUDGET), ""),
-    (r"^(PYTHONPATH=. )?trompe train .*my_gans|noisy", runs(*NARROW, *BUDGET), ""),
-    (r"^(PYTHONPATH=. )?trompe train .*(my_|mine)", runs("data.size=64", "data=shapes"), ""),
+    (r"trompe train .*model=noisy", runs("data.stride=64", *NARROW, *BUDGET), ""),
+    (r"trompe train .*model=autoencoder", runs("data.size=64", *BUDGET), ""),
+    (r"trompe train .*data=stripes", runs("data.size=64", *NARROW, *BUDGET), ""),
+    (r"trompe train .*(my_parts|mine)", runs("data=shapes", "data.size=64", *NARROW, *BUDGET), ""),
     (r"^trompe train run=(?!.*trainer=ddp)", runs(), ""),
     (r"^trompe train .*resume=auto", runs(), ""),
     (r"^trompe train ", composes, "minutes of training, data, GPUs; tests/configs trains them"),
     (r"^trompe sweep resume=", runs(), ""),
     (r"^trompe sweep ", composes, "hours of training; the sweep that is resumed here was run"),
-    (r"^trompe stylize .*stylizer=gatys", runs("stylizer.steps=1", "size=32"), ""),
+    (r"^trompe stylize .*gatys", runs_here("stylizer.steps=1", "size=32", "overwrite=true"), ""),
     (r"^trompe stylize .*direction=", composes, "needs a CycleGAN; tests/runs/test_cyclegan.py"),
-    (r"^trompe stylize ", runs(), ""),
+    (r"^trompe stylize .*only_missing", runs_here(), ""),
+    (r"^trompe stylize ", runs_here("overwrite=true"), ""),
+    (r"^trompe evaluate .*(artfid|inception)", composes, "weights to download"),
+    (r"^trompe evaluate .*translation", composes, "needs a CycleGAN; tests/runs/test_cyclegan.py"),
+    (r"^trompe evaluate .*(my_parts|mine)", runs("metrics.efflite0.n_images=16"), ""),
+    (r"^trompe evaluate .*efflite0", runs_here("metrics.efflite0.n_images=16"), ""),
+    (r"^trompe evaluate .*style_pairs", runs_here("metrics.style_pairs.n_images=2"), ""),
     (
-        r"^trompe evaluate .*(artfid|translation|inception)",
-        composes,
-        "weights to download, or a CycleGAN",
+        r"^trompe evaluate ",
+        runs_here("metrics.full.n_images=16", "metrics.full.n_reference=16"),
+        "",
     ),
-    (r"^trompe evaluate .*efflite0", runs("metrics.efflite0.n_images=16"), ""),
-    (r"^trompe evaluate .*style_pairs", runs("metrics.style_pairs.n_images=2"), ""),
-    (r"^trompe evaluate ", runs("metrics.full.n_images=16", "metrics.full.n_reference=16"), ""),
-    (r"^trompe sample ", runs("n=4", "seeds=0-3"), ""),
+    (r"^trompe sample .*trust=true", runs("n=4"), ""),
+    (r"^trompe sample ", runs_here("n=4", "seeds=0-3"), ""),
     (r"^trompe dashboard", composes, "serves until it is stopped"),
     (r"^trompe compare .*--serve", composes, "serves until it is stopped; test_serve.py"),
     (r"^trompe export ", composes, "half a minute each; tests/runs/test_export.py"),
     (r"^trompe reproduce .*code=recorded", composes, "asks; tests/runs/test_recorded_code.py"),
-    (r"^trompe (runs|compare|reproduce|note) ", runs(), ""),
+    (r"^trompe (runs|compare|note) ", runs_here(), ""),
+    (r"^trompe reproduce ", runs(), ""),
 ]
 
 
@@ -120,8 +144,9 @@ def there(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process too finds the folder's home, runs and caches."""
     for name in ("HOME", "TROMPE_OUTPUT_DIR", "TROMPE_CACHE_DIR"):
         monkeypatch.setenv(name, world.trompe.env[name])
-    with initialize_config_dir(config_dir(), version_base="1.3"):
-        yield
+    monkeypatch.setenv("PYTHONSAFEPATH", "")  # a command sets it; here, it ends with the test
+    yield
+    GlobalHydra.instance().clear()
 
 
 def way_of(line: str) -> Way:
