@@ -21,7 +21,6 @@ from omegaconf import OmegaConf
 from tests.conftest import Trompe
 from tests.runs.block_world import BUDGET, NARROW, World
 from tests.runs.command_blocks import ROOT, Block, Command, blocks, documents, is_commands, read
-from trompe.cli import commands
 from trompe.command import config_dir, split_words
 from trompe.sweeps.arguments import split_arguments
 from trompe.sweeps.space import parse_space
@@ -88,7 +87,8 @@ def is_there(world: World, command: Command) -> None:
         assert set(command.arguments) <= set(targets)
         return
     script, *arguments = command.arguments
-    text = (ROOT / script).read_text()
+    parts = (ROOT / script).with_suffix("").with_name(f"{Path(script).stem}s").glob("*.py")
+    text = "".join(path.read_text() for path in [ROOT / script, *parts])
     for flag in re.findall(r"^--[\w-]+", "\n".join(arguments), re.MULTILINE):
         assert f'"{flag}"' in text, f"{script} does not know {flag}"
 
@@ -213,8 +213,3 @@ def test_a_command_that_is_not_covered_fails() -> None:
     for line in ("trompe paint me.jpg", "docker run trompe", "python train.py"):
         with pytest.raises(AssertionError, match="no row of _WAYS"):
             way_of(line)
-
-
-def test_every_command_is_shown_somewhere() -> None:
-    shown = " ".join(first_documents())
-    assert [name for name in commands() if f"trompe {name}" not in shown] == []
