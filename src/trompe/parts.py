@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from trompe.errors import Count, UserError, is_number, show
+from trompe.lookup import find_object
+from trompe.own_code import describe
 
 _UNKNOWN = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
 _Natural = Annotated[int, 0]
@@ -56,7 +58,10 @@ def make(config: Any, key: str, **given: Any) -> Any:
             raise UserError(
                 f"{what}: the part does not take this; leave it out, or take it away with ~{what}"
             ) from error
-        raise InstantiationException(f"{text}\nfull_key: {where}") from error.__cause__
+        cause = error.__cause__
+        if not isinstance(cause, UserError) and cause is not None and (line := describe(cause)):
+            raise UserError(f"{where}: {line}") from error
+        raise InstantiationException(f"{text}\nfull_key: {where}") from cause
 
 
 def _find_unknown(config: Any, key: str, text: str) -> str | None:
@@ -73,7 +78,7 @@ def _find_unknown(config: Any, key: str, text: str) -> str | None:
 def _takes_up(target: str, name: str) -> bool:
     """Whether what Python named is a part, or a base of it that its parameters are passed on to."""
     try:
-        maker = get_object(target)
+        maker = find_object(target)
     except Exception:  # an import may raise anything
         return False
     return name in [one.__name__ for one in getattr(maker, "__mro__", (maker,))]
@@ -139,7 +144,7 @@ def _is_part(value: Any) -> bool:
 def _parameters(target: str) -> Mapping[str, Any]:
     """What a function or class is annotated to take; nothing if it cannot be had."""
     try:
-        return _hints(get_object(target))
+        return _hints(find_object(target))
     except Exception:  # an import may raise anything; making the part tells
         return {}
 

@@ -1,5 +1,7 @@
 """A new GAN is one module and one YAML, outside of the package, and nothing else."""
 
+from pathlib import Path
+
 from tests.conftest import TINY, Trompe, load
 
 MODULE = '''
@@ -56,7 +58,7 @@ discriminator:
 """
 
 
-def test_one_module_and_one_yaml_add_a_gan(trompe: Trompe) -> None:
+def test_one_module_and_one_yaml_add_a_gan(trompe: Trompe, cache: Path) -> None:
     (trompe.folder / "my_gans").mkdir()
     (trompe.folder / "my_gans" / "__init__.py").touch()
     (trompe.folder / "my_gans" / "noisy.py").write_text(MODULE)
@@ -64,7 +66,7 @@ def test_one_module_and_one_yaml_add_a_gan(trompe: Trompe) -> None:
     (trompe.folder / "my_conf" / "model" / "noisy.yaml").write_text(YAML)
     path = {"PYTHONPATH": str(trompe.folder)}
     arguments = ["--config-dir", "my_conf", "model=noisy", *TINY, "kimg=0.096"]
-    trompe("train", *arguments, **path)
+    trompe("train", *arguments)
     (run,) = trompe.runs()
     assert run.path.parent.name == "noisy_shapes"
     assert load(run.last_checkpoint)["state_dict"]["generator.layer.weight"].shape == (768, 4)
@@ -75,6 +77,13 @@ def test_one_module_and_one_yaml_add_a_gan(trompe: Trompe) -> None:
     assert "set trust=true" in told
     trompe(*resume, "trust=true", **path)
     assert len(run.read_metrics()) == 3
-    trompe("sample", f"run={run.path}", "n=2", "trust=true", **path)
+    trompe("sample", f"run={run.path}", "n=2", "trust=true")
+    # From another folder, the code is found beside the folder of configs.
+    (trompe.folder / "elsewhere").mkdir()
+    elsewhere = Trompe(trompe.folder / "elsewhere", cache)
+    moved = [argument.replace("my_conf", "../my_conf") for argument in arguments]
+    elsewhere("train", *moved)
+    missing = elsewhere.fails("train", *TINY, "model._target_=my_gans.noisy.NoisyGAN")
+    assert "my_gans is not in the current folder, beside the folder of --config-dir" in missing
     message = trompe.fails("train", *arguments, "model.loss=my_gans.noisy.quartic", **path)
     assert "quartic is not known: choose one of cubic" in message

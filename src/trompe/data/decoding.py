@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from trompe.bars import Bar
+from trompe.data.checks import read
 from trompe.data.conversion import check_filter, to_array, to_picture
 from trompe.data.limits import (
     LISTED,
@@ -170,7 +171,7 @@ def _decoded(source: Source, decoding: Decoding) -> Iterator[_Decoded]:
     def decode_one(index: int) -> _Decoded:
         try:
             with explained():
-                picture = to_picture(source.read(index))
+                picture = to_picture(read(source, index))
                 array = to_array(
                     picture, decoding.resolution, decoding.channels, decoding.resize_filter
                 )

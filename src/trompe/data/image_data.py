@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trompe.data.cache import DecodedSet, decode
+from trompe.data.checks import check_source
 from trompe.data.decoding import Decoding
 from trompe.data.limits import MAX_PIXELS, Limits
 from trompe.data.loader import TrainingData
@@ -97,7 +98,7 @@ class ImageData(TrainingData):
         """
         if self._decoded is not None:
             return
-        source = self.open_source()
+        source = check_source(self.open_source(), self)
         tell(source.notes)
         decoded = decode(source, self.decoding, self.cache_dir, self.memory_limit_mb)
         train, validation = self.divide(len(decoded.images))

@@ -7,7 +7,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from trompe.errors import check_count
-from trompe.metrics.score import Score
+from trompe.metrics.score import Score, as_score
+from trompe.own_code import is_own, name_of
 
 
 class Comparison(Metric):
@@ -60,6 +61,13 @@ class Comparison(Metric):
         """
         raise NotImplementedError
 
+    def rehearse(self, data: Any) -> None:
+        """Try what is the user's own on a few images of `data`, before a run begins.
+
+        Raises:
+            UserError: if it has a mistake.
+        """
+
     def measure_rows(self, outputs: Any, inputs: Any) -> Tensor:
         """The numbers (N, columns) of `outputs`, made from `inputs`; see `update`."""
         raise NotImplementedError
@@ -105,4 +113,8 @@ class Comparison(Metric):
             raise RuntimeError(
                 f"{int((self.filled != 1).sum())} images are missing or were given twice"
             )
-        return self.scores(self.rows.cpu())
+        scores = self.scores(self.rows.cpu())
+        if not is_own(self):
+            return scores
+        what = f"metrics: {name_of(self)}"
+        return {name: as_score(score, f"{what}: {name}") for name, score in scores.items()}

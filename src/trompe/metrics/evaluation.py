@@ -14,6 +14,7 @@ from trompe.images import to_uint8
 from trompe.methods.capabilities import Generates, on, take
 from trompe.metrics.comparison import Comparison
 from trompe.metrics.score import Score
+from trompe.own_code import name_of, own_code
 
 # Images generated at once. Fixed, and dealt to processes whole, because rounding depends on what
 # shares a batch: thus values are the same with any number of processes, in training and after.
@@ -48,13 +49,15 @@ class Evaluation:
         Raises:
             UserError: if a measure has no meaning for the data.
         """
-        protocols = {}
+        protocols: dict[str, dict[str, Any]] = {}
         for name, metric in self.metrics.items():
-            metric.to(device).prepare(data)
+            with own_code(f"metrics.{name}"):
+                metric.to(device).prepare(data)
             for measure, why in metric.undefined.items():
                 raise UserError(f"metrics.{name}.measures: {measure} cannot be tracked: {why}")
-            for value, protocol in metric.protocols().items():
-                protocols[value] = {**protocol, "seed": seed}
+            with own_code(f"metrics.{name}"):
+                found = metric.protocols()
+            protocols |= {value: {**protocol, "seed": seed} for value, protocol in found.items()}
         return protocols
 
     def run(self, method: Any, data: Any, share: Share) -> dict[str, float]:
@@ -83,6 +86,12 @@ def check_measurable(method: Any, metrics: Mapping[str, Comparison]) -> None:
             f"metrics=[{','.join(metrics)}]: this model makes no images to measure: set metrics=[]"
         )
     for name, metric in metrics.items():
+        if not isinstance(metric, Comparison):
+            raise UserError(
+                f"metrics.{name} is a {name_of(metric)}: it must be of a subclass of "
+                f"{name_of(Comparison)}, such as trompe.metrics.feature_comparison"
+                ".FeatureComparison with your measure in its measures"
+            )
         given = {*method.inputs_type._fields, *method.outputs_type._fields}
         missing = [field for field in metric.needs if field not in given]
         if missing:
@@ -108,10 +117,15 @@ def evaluate(
     for numbers in share.deal(torch.arange(count).split(BLOCK)):
         outputs = method.generate(on(method.device, take(inputs, numbers)))
         outputs = type(outputs)(*map(_finished, outputs))
-        for metric in metrics.values():
+        for name, metric in metrics.items():
             kept = numbers[numbers < metric.n_images]
-            metric.update(take(outputs, slice(len(kept))), kept, take(inputs, kept))
-    return {name: score for metric in metrics.values() for name, score in metric.compute().items()}
+            with own_code(f"metrics.{name}"):
+                metric.update(take(outputs, slice(len(kept))), kept, take(inputs, kept))
+    scores: dict[str, Score] = {}
+    for name, metric in metrics.items():
+        with own_code(f"metrics.{name}"):
+            scores |= metric.compute()
+    return scores
 
 
 def _finished(output: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Generated against real images in one feature space: one pass of features, many measures."""
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +15,10 @@ from trompe.metrics.comparison import Comparison
 from trompe.metrics.features import FeatureNetwork
 from trompe.metrics.marks import undefined
 from trompe.metrics.order import random_order
+from trompe.metrics.own_measures import call, code_sha256, rehearsal
 from trompe.metrics.reference import Reference, ReferenceData, extract, load_reference
 from trompe.metrics.score import Score, bootstrap_error
+from trompe.own_code import is_own
 
 
 class FeatureComparison(Comparison):
@@ -25,7 +26,8 @@ class FeatureComparison(Comparison):
 
     Args:
         features: the feature network.
-        measures: names of functions in `trompe.metrics.measures`, or dotted paths.
+        measures: names of functions in `trompe.metrics.measures`, or dotted paths. One of the
+            user's own may return a number, a `Score`, or a mapping of names to these.
         n_images: how many images to generate.
         n_reference: how many images of the data to compare with, at most.
         split: the split of the data that they come from.
@@ -51,6 +53,7 @@ class FeatureComparison(Comparison):
             name.rpartition(".")[2]: find_function(known_measures.__name__, "", name, "measures")
             for name in measures
         }
+        self._parts: dict[str, tuple[str, ...]] = dict.fromkeys(self.measures, ("",))
         self.n_reference = n_reference
         self.split = split
         self.cache_dir = cache_dir
@@ -96,18 +99,46 @@ class FeatureComparison(Comparison):
         for name, function in self.measures.items():
             if name in self.undefined:
                 continue
-            measure = partial(function, self.reference)
             try:
-                score = measure(rows)
+                found = call(function, self.reference, rows)
             except ValueError as error:
                 if self.is_strict:
                     raise UserError(f"metrics: {name}: {error}") from error
                 self.undefined[name] = str(error)
                 continue
-            if self.with_errors and score.standard_error is None:
-                score = score._replace(standard_error=bootstrap_error(measure, rows))
-            scores[self.record_name(name)] = score
+            self._parts[name] = tuple(found)
+            for part, score in found.items():
+                if self.with_errors and score.standard_error is None:
+                    measure = partial(_part, function, self.reference, part)
+                    score = score._replace(standard_error=bootstrap_error(measure, rows))
+                scores[self._name(name, part)] = score
         return scores
+
+    def rehearse(self, data: ReferenceData) -> None:
+        """Try the measures of the user's own, and learn by which names they return values.
+
+        Raises:
+            UserError: if one has a mistake, returns no score, or needs more images.
+        """
+        own = {name: function for name, function in self.measures.items() if is_own(function)}
+        if not own:
+            return
+        sizes = self.n_reference, self.n_images
+        reference, made = rehearsal(self.features, data, self.split, *sizes)
+        for name, function in own.items():
+            try:
+                self._parts[name] = tuple(call(function, reference, made))
+            except ValueError as error:
+                raise UserError(f"metrics: {name}: {error}") from error
+
+    def _name(self, measure: str, part: str) -> str:
+        return self.record_name(f"{measure}_{part}" if part else measure)
+
+    def _names(self) -> dict[str, str]:
+        """The measure of each value, by its name in a record."""
+        return {
+            self._name(name, part): name for name in self.measures for part in self._parts[name]
+        }
 
     def undefined_names(self) -> dict[str, str]:
         """`undefined` by the names in a record."""
@@ -115,12 +146,11 @@ class FeatureComparison(Comparison):
 
     def directions(self) -> dict[str, str]:
         """Which is better of each value, ``"higher"`` or ``"lower"``, by its name in a record."""
-        return {
-            self.record_name(name): "higher"
-            if getattr(function, "higher_is_better", False)
-            else "lower"
+        marked = {
+            name: getattr(function, "higher_is_better", False)
             for name, function in self.measures.items()
         }
+        return {v: "higher" if marked[name] else "lower" for v, name in self._names().items()}
 
     def protocol(self) -> dict[str, Any]:
         """What the values depend on besides the generated images; equal cards can be compared."""
@@ -139,13 +169,23 @@ class FeatureComparison(Comparison):
     def protocols(self) -> dict[str, dict[str, Any]]:
         """The protocol of each value in a record, by its name."""
         common, directions = self.protocol(), self.directions()
-        names = {name: self.record_name(name) for name in self.measures}
         return {
-            names[name]: {
-                "measure": f"{inspect.getmodule(function).__name__}.{name}",  # type: ignore[union-attr]
-                "better": directions[names[name]],
+            value: {
+                "measure": f"{self.measures[name].__module__}.{name}",
+                "better": directions[value],
+                **_own_code(self.measures[name]),
                 **common,
             }
-            for name, function in self.measures.items()
+            for value, name in self._names().items()
             if name not in self.undefined
         }
+
+
+def _part(
+    function: Callable[..., Any], reference: Reference, part: str, generated: Tensor
+) -> Score:
+    return call(function, reference, generated)[part]
+
+
+def _own_code(function: Callable[..., Any]) -> dict[str, str]:
+    return {"measure_sha256": code_sha256(function)} if is_own(function) else {}

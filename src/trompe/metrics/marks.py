@@ -1,14 +1,13 @@
 """Marks on measures: which way is better, and what a measure requires."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from trompe.metrics.reference import Reference
-from trompe.metrics.score import Score
 
-Measure = TypeVar("Measure", bound=Callable[[Reference, Tensor], Score])
+Measure = TypeVar("Measure", bound=Callable[[Reference, Tensor], Any])
 
 
 def higher_is_better(measure: Measure) -> Measure:
@@ -32,7 +31,7 @@ def needs(attribute: str, otherwise: str) -> Callable[[Measure], Measure]:
     return mark
 
 
-def undefined(measure: Callable[..., Score], reference: Reference) -> str | None:
+def undefined(measure: Callable[..., Any], reference: Reference) -> str | None:
     """Why a measure has no meaning for a reference; None if it has one."""
     attribute, otherwise = getattr(measure, "needs", (None, ""))
     missing = attribute is not None and getattr(reference, attribute) is None

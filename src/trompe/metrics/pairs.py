@@ -23,6 +23,7 @@ from trompe.losses.perceptual import (
 from trompe.metrics.comparison import Comparison
 from trompe.metrics.score import Score
 from trompe.networks.perceptual_network import PerceptualNetwork
+from trompe.own_code import name_of
 
 # All pairs of a map's positions are compared: maps no finer than this keep that affordable.
 _POSITIONS = 16
@@ -190,7 +191,7 @@ class PairComparison(Comparison):
             three = (images, inputs.content.to(images.device), inputs.style.to(images.device))
             for parts in zip(*(part.split(_AT_ONCE) for part in three), strict=True):
                 signed = [to_signed(part) for part in parts]
-                found.append(torch.stack([measure(*signed) for measure in self.measures], 1))
+                found.append(torch.stack([_numbers(m, *signed) for m in self.measures], 1))
         return torch.cat(found)
 
     def scores(self, rows: Tensor) -> dict[str, Score]:
@@ -217,6 +218,18 @@ class PairComparison(Comparison):
             name: {"measure": measure, "better": "lower", **protocol, **common}
             for name, (measure, protocol) in self._cards.items()
         }
+
+
+def _numbers(measure: nn.Module, picture: Tensor, content: Tensor, style: Tensor) -> Tensor:
+    """What a measure returns; one of the user's own may return anything."""
+    numbers: Any = measure(picture, content, style)
+    if not isinstance(numbers, Tensor) or numbers.shape != (len(picture),):
+        kind = tuple(numbers.shape) if isinstance(numbers, Tensor) else type(numbers).__name__
+        raise UserError(
+            f"metrics: {name_of(measure)} returned {kind}: it must return a tensor with a number "
+            f"for each of {len(picture)} images"
+        )
+    return numbers
 
 
 def _protocol(network: PerceptualNetwork, layers: Sequence[str]) -> dict[str, Any]:

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import get_class
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from trompe.data.checks import check_stream
 from trompe.data.loader import TrainingData
 from trompe.engine.checkpoint import AtomicCheckpointIO, check_resumable
 from trompe.engine.clock import Clock
@@ -23,9 +22,11 @@ from trompe.engine.share import Share
 from trompe.engine.strategy import FlatDDPStrategy
 from trompe.errors import UserError, check_count
 from trompe.loggers.tracker import Tracker
+from trompe.lookup import find_class
 from trompe.masking import mask
 from trompe.methods.method import Method
 from trompe.metrics.evaluation import Evaluation, check_measurable
+from trompe.own_code import name_of, own_code
 from trompe.parts import make
 from trompe.training.beginning_weights import begin_with
 from trompe.training.best import Best
@@ -102,8 +103,11 @@ def build(session: Session) -> Job:
     check_batches(config)
     trackers = make_trackers(session, processes.is_first)
     data = make(config["data"], "data")
-    data.prepare_data()
-    data.setup("fit")
+    with own_code("data"):
+        data.prepare_data()
+        data.setup("fit")
+        check_stream(data, config["data"], config["seed"], clock.batch_size)
+        data_fingerprint = data.fingerprint
     if trainer_config["accelerator"] == "cpu":
         keep_freed_memory()
     torch.manual_seed(keyed_seed(config["seed"], "weights"))
@@ -112,7 +116,7 @@ def build(session: Session) -> Job:
         session.initial = begin_with(method, config.get("init"))
     callbacks = make(config["callbacks"], "callbacks")
     tick = build_tick(session, method, data, trackers)
-    beginning = Beginning(session, data.fingerprint, trainer_config, processes.is_first)
+    beginning = Beginning(session, data_fingerprint, trainer_config, processes.is_first)
     with configured("model.optimizer"):
         check_optimizers(method)  # Lightning makes its own: these catch wrong values early
     with configured("trainer"):
@@ -162,6 +166,10 @@ def build_tick(
     with configured("evaluation"):
         evaluation = Evaluation(metrics, **config["evaluation"])
     check_measurable(method, metrics)
+    for name, metric in metrics.items():
+        with own_code(f"metrics.{name}"):
+            metric.rehearse(data)
+            metric.directions()
     with configured("samples"):
         samples = None if config.get("samples") is None else SampleGrid(**config["samples"])
     if samples is not None:
@@ -177,18 +185,23 @@ def check_batches(config: dict[str, Any]) -> None:
     Raises:
         UserError: naming both kinds.
     """
-    types = []
-    for group in ("model", "data"):
+    types: list[type] = []
+    for group, base in (("model", Method), ("data", TrainingData)):
         target = str(config[group]["_target_"])
-        if find_spec(target.partition(".")[0] or "?") is None:
-            raise UserError(f"{group}._target_={target} is no class: there is no such module")
-        with configured(f"{group}._target_"):
-            found: Any = get_class(target)
-        types.append(getattr(found, "batch_type", None))
+        found = find_class(target, f"{group}._target_")
+        if not issubclass(found, base):
+            raise UserError(
+                f"{group}._target_={target} is no class for {group}=: make it a subclass of "
+                f"{name_of(base)}"
+            )
+        batch_type = getattr(found, "batch_type", None)
+        if not isinstance(batch_type, type):
+            raise UserError(
+                f"{group}._target_={target} does not say what its batches are: set its batch_type, "
+                "such as trompe.data.image_data.Batch"
+            )
+        types.append(batch_type)
     wanted, given = types
-    if wanted is None or given is None:
-        group = "model" if wanted is None else "data"
-        raise UserError(f"{group}._target_={config[group]['_target_']} is no class of a {group}")
     if wanted is not given:
         raise UserError(
             f"the model trains on a {wanted.__name__} but the data give a {given.__name__}: choose "
