@@ -53,6 +53,9 @@ class World:
         frames[0].save(self.folder / "clip.gif", save_all=True, append_images=frames[1:])
         with zipfile.ZipFile(self.folder / "cifar10.zip", "w") as archive:
             archive.write(self.folder / "me.jpg", "cat/me.jpg")
+        with zipfile.ZipFile(self.folder / "images.zip", "w") as archive:
+            for path in sorted((self.folder / "pictures").iterdir()):
+                archive.write(path, path.name)
 
     @cached_property
     def gan(self) -> str:
@@ -83,9 +86,12 @@ class World:
             line = re.sub(pattern, value, line)
         if "<sweep>" in line:
             line = line.replace("outputs/sweeps/<sweep>", self.sweep)
+        line = line.replace("1a2b3c", self.gan.rpartition("_")[2])
         if re.search(r"<folder>|<run>|latest|best", line):
             run = self.style if is_style else self.gan
             line = line.replace("outputs/<experiment>/<run>", run).replace("<folder>", run)
+            if "trust=true" not in line:  # which means the run just made
+                line = re.sub(r"(?<=[ =])latest\b", run, line)  # of the kind that it speaks of
         unknown = re.findall(r"<[a-z][^>]*>", line)
         assert not unknown, f"nothing in tests/runs/block_world.py fills {unknown}"
         return line
@@ -102,6 +108,10 @@ _FIXED = [
     (r"<folder or zip>", "photos"),
     (r"<folder, zip or name of a data set>", "paintings"),
     (r"<path>", "weights.pth"),
+    (r"<photographs>", "photos"),
+    (r"<paintings>", "paintings"),
+    (r"<(user|host|database)>", r"\1"),
+    (r"outputs/<experiment>(?!/)", "outputs"),
     (r"<runs>", "outputs"),
     (r"<([\w.]+)(?:\|[\w.]+)+>", r"\1"),  # <1|2|3>
     (r"evaluate \.\.\.", "evaluate generated=photos reference=paintings"),

@@ -62,7 +62,9 @@ class Command(NamedTuple):
 def documents() -> list[Path]:
     """What a person reads: README first, so that a command that is repeated is tried there."""
     found = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
-    return [*found, *sorted((ROOT / "docs").rglob("*.md"))]
+    pages = (ROOT / "docs").rglob("*.md")
+    # docs/reference is made when the site is built.
+    return [*found, *sorted(page for page in pages if "reference" not in page.parts)]
 
 
 def blocks(document: Path) -> Iterator[Block]:

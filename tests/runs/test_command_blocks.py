@@ -129,7 +129,13 @@ _WAYS: list[tuple[str, Way, str]] = [
     (r"^trompe compare .*--serve", composes, "serves until it is stopped; test_serve.py"),
     (r"^trompe export ", composes, "half a minute each; tests/runs/test_export.py"),
     (r"^trompe reproduce .*code=recorded", composes, "asks; tests/runs/test_recorded_code.py"),
-    (r"^trompe (runs|compare|note) ", runs_here(), ""),
+    (r"^trompe (runs|compare|note)\b", runs_here(), ""),
+    (r"^trompe doctor", composes, "two trainings; tests/runs/test_doctor.py"),
+    (
+        r"^trompe reproduce outputs/<experiment>$",
+        composes,
+        "takes seeds; tests/runs/test_reproduce.py",
+    ),
     (r"^trompe reproduce ", runs(), ""),
 ]
 
@@ -176,7 +182,7 @@ def try_block(block: Block, world: World, owners: dict[str, str]) -> list[str]:
     steps: list[tuple[str, Callable[[], object]]] = []
     if is_commands(block):
         for line in (line for line in block.commands() if owners[line] == block.document):
-            steps.append((line, lambda line=line: way_of(line)(world, read(world.filled(line)))))
+            steps.append((line, lambda line=line: _try_line(line, world)))
     elif block.path is not None:
         steps.append((block.path, lambda: _write(world.folder / str(block.path), block.text)))
     elif block.language == "yaml":
@@ -191,10 +197,14 @@ def try_block(block: Block, world: World, owners: dict[str, str]) -> list[str]:
     return failed
 
 
+def _try_line(line: str, world: World) -> None:
+    way_of(line)(world, read(world.filled(line)))
+
+
 def _run_python(block: Block, world: World) -> None:
-    world.filled("latest")  # a run that it may load
+    text = block.text.replace('"latest"', repr(world.gan))
     with contextlib.chdir(world.folder):
-        exec(compile(block.text, block.where, "exec"), {})
+        exec(compile(text, block.where, "exec"), {})
 
 
 def _write(path: Path, text: str) -> None:
