@@ -1,8 +1,8 @@
 """What an adversary buys in style transfer: runs of several weights and seeds, compared.
 
 `benchmark.py adversary RUN... --contents FOLDER --styles FOLDER [--blind FOLDER]`: the runs differ
-in `model.weights.adversarial` and `seed`. Every content is stylized after the left half of every
-style, and of as many pictures of our painter that no run has seen.
+in `model.weights.adversarial`, the discriminator and `seed`. Every content is stylized after the
+left half of every style, and of as many pictures of our painter that no run has seen.
 
 deception  share of pictures that a classifier of style takes for the style they were made after; it
            was trained on the right halves (Sanakoyeu et al. 2018, sec. 3.1: theirs knows
@@ -24,6 +24,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,6 +46,18 @@ SIZE = 256
 CROPS = 12  # of each style, for the classifier
 UNSEEN = 1_000_000  # the painter's seed: no set for training has it
 Found = dict[str, float]
+
+
+class Term(NamedTuple):
+    """The adversarial term of a run: its weight, and the discriminator, if it counts."""
+
+    weight: float
+    discriminator: str
+
+    def __str__(self) -> str:
+        return f"weight {self.weight:g}, {self.discriminator}"
+
+
 Styles = Sequence[Tensor]
 
 
@@ -64,18 +77,26 @@ def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
     judge = Judge(styles)
     own = ", ".join(f"{name} {one.own:.0%}" for name, one in judge.classifiers.items())
     print(f"{len(contents)} contents, {len(styles)} styles; of the styles themselves: {own}")
-    found: dict[float, list[Found]] = {}
-    made: dict[float, list[Tensor]] = {}
+    found: dict[Term, list[Found]] = {}
+    made: dict[Term, list[Tensor]] = {}
     for run in arguments.runs:
-        weight = float(open_run(run).read_config()["model"]["weights"]["adversarial"])
+        term = term_of(run)
         pictures = stylize(run, contents, styles)
-        found.setdefault(weight, []).append(judge.measure(pictures, contents, styles))
-        made.setdefault(weight, pictures)
-        print(f"{weight:g}: {found[weight][-1]}", file=sys.stderr)
+        found.setdefault(term, []).append(judge.measure(pictures, contents, styles))
+        made.setdefault(term, pictures)
+        print(f"{term}: {found[term][-1]}", file=sys.stderr)
     show(found)
     if arguments.blind is not None:
         write_blind(made, styles, arguments.blind)
     return 0
+
+
+def term_of(run: str) -> Term:
+    """What a run was trained with."""
+    model = open_run(run).read_config()["model"]
+    weight = float(model["weights"]["adversarial"])
+    name = str(model["discriminator"]["_target_"]).rpartition(".")[2] if weight else "none"
+    return Term(weight, name)
 
 
 def as_tensor(image: np.ndarray) -> Tensor:
@@ -175,15 +196,15 @@ def crop(style: Tensor, rng: random.Random) -> Tensor:
     return right[..., y : y + side, x : x + side]
 
 
-def show(found: dict[float, list[Found]]) -> None:
+def show(found: dict[Term, list[Found]]) -> None:
     """Means over seeds and their 95 % intervals."""
-    for weight, runs in sorted(found.items()):
+    for term, runs in sorted(found.items()):
         cells = []
         for name in runs[0]:
             values = [run[name] for run in runs]
             half = interval(values) if len(values) > 1 else float("nan")
             cells.append(f"{name} {statistics.mean(values):.3f} ± {half:.3f}")
-        print(f"weight {weight:g} ({len(runs)} seeds): " + ", ".join(cells))
+        print(f"{term} ({len(runs)} seeds): " + ", ".join(cells))
 
 
 def interval(values: list[float]) -> float:
@@ -192,18 +213,18 @@ def interval(values: list[float]) -> float:
     return float(t.ppf(0.975, count - 1)) * statistics.stdev(values) / count**0.5
 
 
-def write_blind(made: dict[float, list[Tensor]], styles: Sequence[Tensor], folder: Path) -> None:
+def write_blind(made: dict[Term, list[Tensor]], styles: Sequence[Tensor], folder: Path) -> None:
     """A sheet of pairs in random order, and the file that says which is which."""
     rng = random.Random(1)
-    weights = [min(made), max(made)]
-    count = len(made[weights[0]])
+    terms = [min(made), max(made)]
+    count = len(made[terms[0]])
     rows, key = [], []
     for number in rng.sample(range(count), min(24, count)):
-        order = rng.sample(weights, 2)
+        order = rng.sample(terms, 2)
         style = middle_square(left(styles[number % len(styles)]))
         style = torch.nn.functional.interpolate(style, (SIZE, SIZE), mode="bicubic")
-        rows += [style.clamp(-1, 1), *(made[weight][number] for weight in order)]
-        key.append({"A": order[0], "B": order[1]})
+        rows += [style.clamp(-1, 1), *(made[term][number] for term in order)]
+        key.append({"A": str(order[0]), "B": str(order[1])})
     save_picture(to_picture(make_grid(to_uint8(torch.cat(rows)), 6)), folder / "blind.jpg")
     (folder / "key.json").write_text(json.dumps(key, indent=1) + "\n")
     print(f"{folder / 'blind.jpg'}: style | A | B, twice in a row; the key is in key.json")
