@@ -35,7 +35,7 @@ def find_class(path: str, what: str) -> type:
     except Exception as error:  # an import may raise anything
         raise UserError(f"{what}={path} {_why(path, error)}") from error
     if not isinstance(found, type):
-        raise UserError(f"{what}={path} is no class: it is a {type(found).__name__}")
+        raise UserError(f"{what}: {path} is no class: it is a {type(found).__name__}")
     return found
 
 

@@ -56,7 +56,7 @@ def _own_folders(arguments: Sequence[str], here: str) -> Iterator[str]:
 
 def _config_dirs(arguments: Sequence[str]) -> Iterator[str]:
     """The values of ``--config-dir``, which Hydra also calls ``-cd``."""
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, (*arguments, "")[1:], strict=True):
         flag, equals, value = argument.partition("=")
         if flag in ("--config-dir", "-cd") and (value or following):
             yield value if equals else following

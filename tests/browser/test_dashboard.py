@@ -2,6 +2,7 @@
 
 import re
 import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_the_dashboard_shows_names_over_kimg(trompe: Trompe, tmp_path: Path) -> 
         address = found[0]
         with Page(BROWSER, address, tmp_path / "profile", (1280, 1600)) as page:
             page.wait("document.querySelectorAll('.vega-embed, canvas, svg.marks').length > 0")
-            page.wait("document.body.innerText.includes('generator')")
+            page.wait("document.body?.innerText.includes('generator')")
             text = page.run("document.body.innerText")
             for name in NAMES:
                 assert name in text
@@ -53,11 +54,16 @@ def test_the_dashboard_shows_names_over_kimg(trompe: Trompe, tmp_path: Path) -> 
             assert "kimg" in page.run(axes)
         media = address.replace("/?", "/media?")
         with Page(BROWSER, media, tmp_path / "profile", (1280, 1600)) as page:
-            page.wait("document.body.innerText.includes('0.25 kimg')")
+            page.wait("document.body?.innerText.includes('0.25 kimg')")
             page.wait("[...document.images].filter(image => image.naturalWidth == 4).length == 8")
             text = page.run("document.body.innerText")
             assert "0.75 kimg" in text and f"{NAMES[1]}, Step: 750" in text
     finally:
         server.send_signal(signal.SIGINT)
-        server.communicate(timeout=60)
+        try:
+            server.communicate(timeout=60)
+        except subprocess.TimeoutExpired:  # none that outlives the test
+            server.kill()
+            server.communicate()
+            raise
     assert server.returncode == 0
