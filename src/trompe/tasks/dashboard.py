@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import time
 import webbrowser
 from urllib.parse import quote
@@ -28,7 +29,7 @@ def show(cfg: DictConfig) -> None:
     from trompe.loggers.local import trackio_in
 
     with contextlib.redirect_stdout(io.StringIO()):  # its addresses are not over kimg
-        server, root, *_, writable = trackio_in(store).show(
+        _, root, *_, writable = trackio_in(store).show(
             project=quote(str(cfg.project)),
             host=str(cfg.host),
             open_browser=False,
@@ -42,4 +43,5 @@ def show(cfg: DictConfig) -> None:
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
-        server.close()
+        # Its threads would wait for browsers that are still connected. Nothing is lost without them.
+        os._exit(0)
