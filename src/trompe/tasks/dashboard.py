@@ -43,5 +43,5 @@ def show(cfg: DictConfig) -> None:
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
-        # Its threads would wait for browsers that are still connected. Nothing is lost without them.
+        # Its threads would wait for browsers that are still connected: nothing is lost by not.
         os._exit(0)
