@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 
-# Entries of a record that say where it stands: no curves.
-_PLACE = ("kimg", "tick", "time")
+from trompe.runs.summary import CLOCK
 
 
 class Tracker(Logger):
@@ -185,7 +184,7 @@ class Tracker(Logger):
     @staticmethod
     def _curves(record: dict[str, float]) -> dict[str, float]:
         """What of a record is to be looked at, without where it stands."""
-        return {name: value for name, value in record.items() if name not in _PLACE}
+        return {name: value for name, value in record.items() if name not in CLOCK}
 
     # No-ops on purpose, not abstract: some backends hold numbers only.
     def _write_images(self, name: str, path: Path, kimg: float) -> None: ...

@@ -41,7 +41,7 @@ def page_data(entries: Sequence[Entry], study: "optuna.Study | None", title: str
         "runs": _runs(entries),
         "metrics": [_metric(entries, name) for name in names],
         "columns": [
-            {**vars(column), "values": [_plain(value) for value in column.values]}
+            {**vars(column), "values": [plain(value) for value in column.values]}
             for column in columns
         ],
         "curves": {
@@ -83,16 +83,16 @@ def _runs(entries: Sequence[Entry]) -> list[dict[str, Any]]:
                 "status": entry.status,
                 "error": entry.problem or entry.facts.get("error") or "",
                 "unreadable": entry.problem is not None,
-                "kimg": _plain(entry.kimg),
-                "minutes": _plain(entry.minutes),
+                "kimg": plain(entry.kimg),
+                "minutes": plain(entry.minutes),
                 "devices": _devices(hardware),
                 "started": entry.started or "",
                 "notes": notes,
                 "tags": find_tags(notes),
                 "events": _events(entry),
-                "best": {name: _plain(entry.best(name)) for name in entry.metric_names()},
+                "best": {name: plain(entry.best(name)) for name in entry.metric_names()},
                 "last": {
-                    name: _plain(entry.summary.last.get(name)) for name in entry.metric_names()
+                    name: plain(entry.summary.last.get(name)) for name in entry.metric_names()
                 },
                 "alike": alike[i],
             }
@@ -135,7 +135,8 @@ def _points(curve: Curve | None, bins: int) -> list[list[float]]:
     return [[float(f"{point[axis]:.6g}") for point in points] for axis in (0, 1)]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON has it; None for a number that is not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)

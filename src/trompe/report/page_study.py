@@ -12,6 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from trompe.report.collect import Entry
+from trompe.report.page_data import plain
 from trompe.runs.index import trial_of
 from trompe.runs.variation import as_number
 
@@ -57,7 +58,7 @@ def _parameter(name: str, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
 def _values(trial: FrozenTrial, directions: Sequence[StudyDirection]) -> list[float | None]:
     """Of each objective; of a trial that did not end, the best of the first that was reported."""
     if trial.values:
-        return [_plain(value) for value in trial.values]
+        return [plain(value) for value in trial.values]
     seen = [v for v in trial.intermediate_values.values() if math.isfinite(v)]
     best = max if directions[0] == StudyDirection.MAXIMIZE else min
     return [best(seen) if seen and i == 0 else None for i in range(len(directions))]
@@ -67,13 +68,7 @@ def _value(trial: FrozenTrial, name: str) -> Any:
     """Of a parameter: a number, or one of the choices as it is typed."""
     value = trial.params.get(name)
     is_choice = isinstance(trial.distributions.get(name), CategoricalDistribution)
-    return as_number(value) if is_choice else _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, bool | int) or value is None else str(value)
+    return as_number(value) if is_choice else plain(value)
 
 
 def _importances(study: optuna.Study, objective: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 # Keys of a record that are not results, but say when and how fast they came.
-_TIMING = ("speed/", "time")
+TIMING = ("speed/", "time")
 
 
 @dataclass
@@ -82,8 +82,8 @@ def largest_difference(
 
 def _largest(old: Mapping[str, Any], new: Mapping[str, Any]) -> Difference | None:
     """The largest of one tick."""
-    names = [name for name in old if not name.startswith(_TIMING)]
-    names += [name for name in new if name not in old and not name.startswith(_TIMING)]
+    names = [name for name in old if not name.startswith(TIMING)]
+    names += [name for name in new if name not in old and not name.startswith(TIMING)]
     tick, kimg = int(old["tick"]), float(old["kimg"])
     found = [Difference(tick, kimg, n, old.get(n), new.get(n)) for n in names]
     return max(found, key=lambda difference: difference.relative, default=None)

@@ -5,7 +5,7 @@ from typing import Any
 
 from trompe.runs.curve import Curve
 
-_CLOCK = ("kimg", "tick", "time")  # say when a record was made
+CLOCK = ("kimg", "tick", "time")  # say when a record was made
 
 
 class Summary:
@@ -57,14 +57,14 @@ class Summary:
     def _ranked(self, names: tuple[str, ...]) -> list[str]:
         """Which of these are kept; asked of every record, so it is looked up."""
         if (kept := self._kept.get(names)) is None:
-            kept = [n for n in names if ("/" not in n or n in self._names) and n not in _CLOCK]
+            kept = [n for n in names if ("/" not in n or n in self._names) and n not in CLOCK]
             self._kept[names] = kept
         return kept
 
     def _draw(self, record: Mapping[str, Any]) -> None:
         self.clock.add(record["kimg"], self.seconds / 60)
         for name, value in record.items():
-            if value is not None and name not in _CLOCK:
+            if value is not None and name not in CLOCK:
                 if name not in self.curves:
                     self.curves[name] = Curve()
                 self.curves[name].add(record["kimg"], value)

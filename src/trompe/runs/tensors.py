@@ -83,7 +83,10 @@ def read_sums(path: Path) -> list[Sums]:
                 for line in lines if is_whole else ():
                     value = parse_json(line.decode())
                     names = value.get("names", names)
-                    sums = [value["crc32"][n : n + _DIGITS] for n in range(0, len(names) * 8, 8)]
+                    sums = [
+                        value["crc32"][n : n + _DIGITS]
+                        for n in range(0, len(names) * _DIGITS, _DIGITS)
+                    ]
                     found.append(Sums(value["kimg"], dict(zip(names, sums, strict=True))))
     except (Unreadable, ValueError, TypeError, KeyError, AttributeError):
         return []

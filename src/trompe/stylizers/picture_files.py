@@ -118,6 +118,18 @@ def name_targets(
     return rows
 
 
+def check_inputs(wanted: Sequence[Path], given: Sequence[Picture]) -> None:
+    """Refuse to write over a picture that is read, even with ``overwrite=true``.
+
+    Raises:
+        UserError: naming it.
+    """
+    given_files = {picture.path.resolve() for picture in given}
+    same = next((path for path in wanted if path.resolve() in given_files), None)
+    if same is not None:
+        raise UserError(f"{same} is one of the given pictures: choose another out=")
+
+
 def read(key: str, path: Path, size: float | None, limits: Limits = LIMITS) -> Tensor:
     """The first frame of `read_frames`."""
     return next(read_frames(key, path, size, limits))[0]

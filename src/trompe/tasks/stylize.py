@@ -23,7 +23,14 @@ from trompe.stylizers.colors import CHOICES, with_colors, with_palette
 from trompe.stylizers.flicker import Flicker
 from trompe.stylizers.matrix import cell, write_matrix
 from trompe.stylizers.mixing import check_weights, mix
-from trompe.stylizers.picture_files import Picture, find_pictures, name_targets, read, read_frames
+from trompe.stylizers.picture_files import (
+    Picture,
+    check_inputs,
+    find_pictures,
+    name_targets,
+    read,
+    read_frames,
+)
 from trompe.stylizers.stylizer import Stylizer, check_strength, check_style
 from trompe.stylizers.told import as_options, digest, is_made
 
@@ -110,18 +117,6 @@ def stylize(cfg: DictConfig) -> list[Path]:
         write_matrix(contents, styles if cfg.style_weights is None else [], cells, matrix)
         print(f"  {matrix}")
     return wanted
-
-
-def check_inputs(wanted: Sequence[Path], given: Sequence[Picture]) -> None:
-    """Refuse to write over a picture that is read, even with ``overwrite=true``.
-
-    Raises:
-        UserError: naming it.
-    """
-    read = {picture.path.resolve() for picture in given}
-    same = next((path for path in wanted if path.resolve() in read), None)
-    if same is not None:
-        raise UserError(f"{same} is one of the given pictures: choose another out=")
 
 
 def make_all(

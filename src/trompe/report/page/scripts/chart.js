@@ -1,6 +1,5 @@
 // One chart: axes, zoom and crosshair by uPlot; the lines are ours, so that any number of runs, each
 // with points of its own, stays quick.
-const sync = uPlot.sync("x");
 const charts = new Map(); // by element
 
 // lines: [{xs, ys, color, width, faint, low, high, title, run, marks: [[x, word]]}]

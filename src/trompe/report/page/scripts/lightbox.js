@@ -58,16 +58,19 @@ function layer(who, className) {
   return image;
 }
 
-// Whole multiples of the picture's own pixels, or what fits.
 function resizeLight(image) {
-  const space = image.closest(".view");
-  if (!space || !image.naturalWidth) return;
-  const fit = Math.min(space.clientWidth / image.naturalWidth, space.clientHeight / image.naturalHeight);
+  const first = image.parentElement?.querySelector("img");
+  if (first) fitStage(image.parentElement, first.naturalWidth, first.naturalHeight);
+}
+
+// Whole multiples of the picture's own pixels, or what fits.
+function fitStage(stage, wide, high) {
+  const space = stage.closest(".view");
+  if (!space || !wide) return;
+  const fit = Math.min(space.clientWidth / wide, space.clientHeight / high);
   const scale = light.zoom || (fit > 2 ? Math.floor(fit) : fit);
-  const stage = image.parentElement;
-  const first = stage.querySelector("img,canvas");
-  stage.style.width = `${(first.naturalWidth || first.width) * scale}px`;
-  stage.style.height = `${(first.naturalHeight || first.height) * scale}px`;
+  stage.style.width = `${wide * scale}px`;
+  stage.style.height = `${high * scale}px`;
 }
 
 function fill(stage) {
@@ -114,11 +117,7 @@ async function subtract(stage) {
   }
   context.putImageData(first, 0, 0);
   stage.append(canvas);
-  const space = stage.closest(".view");
-  const fit = Math.min(space.clientWidth / canvas.width, space.clientHeight / canvas.height);
-  const scale = light.zoom || (fit > 2 ? Math.floor(fit) : fit);
-  stage.style.width = `${canvas.width * scale}px`;
-  stage.style.height = `${canvas.height * scale}px`;
+  fitStage(stage, canvas.width, canvas.height);
 }
 
 function lightKeys(event) {

@@ -34,7 +34,6 @@ function columnOf(name) {
 }
 
 const PLAIN = ["status", "kimg", "minutes", "started", "name", "id", "experiment"];
-const NAMES = () => [...PLAIN, "tag", ...data.metrics.map((m) => m.name), ...data.columns.map((c) => c.key)];
 
 // A run's value by a name that `trompe runs` knows too; undefined if no run can have it.
 function lookUp(i, name) {

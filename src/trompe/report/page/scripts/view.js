@@ -1,7 +1,7 @@
 // What is looked at: kept in the address, so that a link shows the same.
 const DEFAULTS = {
   filter: "", sort: "", value: "best", at: 0, color: "", group: "", hidden: "", x: "kimg", smooth: 0,
-  logx: false, logy: false, curve: "", facet: "", kimg: -1, film: false, light: "", brush: "", zoom: "",
+  logx: false, logy: false, curve: "", facet: "", kimg: -1, film: false, light: "", brush: "",
 };
 const view = { ...DEFAULTS };
 const sections = []; // {id, uses: keys of the view, draw}
