@@ -201,6 +201,6 @@ def beginning_of(run: RunFolder) -> Any:
     from trompe.training.recorded import Beginning
     from trompe.training.session import Session
 
-    beginning = Beginning(Session(run, {}, [], resumed=False), "", {}, is_first=True)
+    beginning = Beginning(Session(run, {}, [], resumed=False), {}, {}, is_first=True)
     beginning.run = run
     return beginning

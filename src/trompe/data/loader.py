@@ -23,9 +23,11 @@ class TrainingData(pl.LightningDataModule):
 
     Attributes:
         batch_type: the named tuple of tensors that a batch is.
+        credits: whose pictures they are and under which license, where it asks for it to be said.
     """
 
     batch_type: type
+    credits: str = ""
 
     def stream(self, seed: int, batch_size: int) -> BatchStream:
         """The training batches of an experiment with this seed.

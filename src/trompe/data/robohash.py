@@ -1,8 +1,6 @@
 """Cats, robots, monsters, heads and people, put together from drawn parts: known factors.
 
-The parts ship with the package robohash (its code MIT). Robots: Zikri Kader, CC BY 3.0 or 4.0;
-monsters: Hrvoje Novakovic, CC BY 3.0; heads: Julian Peter Arias, CC BY 3.0; cats: David Revoy, CC
-BY 4.0; people: Pablo Stanley, free for personal and commercial use.
+The parts ship with the package robohash (its code MIT); `CREDITS` has who drew them.
 """
 
 import hashlib
@@ -23,6 +21,13 @@ from trompe.extras import require
 
 # Folders of the package, by what they show.
 SETS = {"robots": "set1", "monsters": "set2", "heads": "set3", "cats": "set4", "people": "set5"}
+CREDITS = {
+    "robots": "robots by Zikri Kader, CC BY 3.0 or 4.0",
+    "monsters": "monsters by Hrvoje Novakovic, CC BY 3.0",
+    "heads": "heads by Julian Peter Arias, CC BY 3.0",
+    "cats": "cats by David Revoy, CC BY 4.0",
+    "people": "people by Pablo Stanley, free for personal and commercial use",
+}
 # The factor that is the label, unless another is asked for: what the eye sees first.
 _LABELS = {
     "robots": "color",
@@ -57,6 +62,7 @@ class Robohash(ImageData):
         self, set: str, size: int, seed: int, label: str | None, resolution: int, **common: object
     ) -> None:
         super().__init__(resolution=resolution, **common)  # type: ignore[arg-type]
+        self.credits = f"{CREDITS.get(set, '')}, by way of the package robohash"
         self.source = RobohashSource(Parts(set), size, seed, label, self.decoding.resolution)
 
     def open_source(self) -> "RobohashSource":

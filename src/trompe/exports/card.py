@@ -104,6 +104,7 @@ def _training(source: Source) -> str:
     told = {
         "images seen": f"{source.kimg * 1000:,.0f}{first} (checkpoint: {source.checkpoint})",
         "data": f"`{data.get('_target_', 'unknown')}`",
+        "images by": source.credits or None,
         "resolution": data.get("resolution"),
         "batch": config.get("batch_size"),
         "seed": config.get("seed"),

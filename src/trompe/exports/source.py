@@ -22,7 +22,8 @@ class Source(NamedTuple):
     """A trained method, on the CPU in float32 and evaluation mode.
 
     `where` it is from, in messages. `name` of the run, `checkpoint` best or last, `kimg` that it
-    has seen, `before` what its first weights had. `license` of the weights, as far as it is known.
+    has seen, `before` what its first weights had. `license` of the weights, as far as it is known;
+    `credits`: whose pictures it was trained on, where that has to be said.
     `config` of the experiment, `metrics` by name as they were last recorded. `folder`
     has the exports by default.
     """
@@ -34,6 +35,7 @@ class Source(NamedTuple):
     kimg: float
     before: float
     license: str
+    credits: str
     config: Mapping[str, Any]
     metrics: Mapping[str, float]
     folder: Path
@@ -65,14 +67,16 @@ def _of_run(run: RunFolder, checkpoint: str, trust: bool) -> Source:
     loaded, which = find_checkpoint(run, checkpoint)
     method = load_method(run, loaded, trust).to(device="cpu", dtype=torch.float32)
     kimg = loaded["clock"]["images"] / 1000
+    facts = run.read_facts()
     return Source(
         method=method,
         where=run.path,
         name=run.path.name,
         checkpoint=which,
         kimg=kimg,
-        before=seen_before(run.read_facts()),
+        before=seen_before(facts),
         license="unknown",
+        credits=facts.get("data_credits", ""),
         config=run.read_config(),
         metrics=_metrics(run, kimg),
         folder=run.path / "exported",
@@ -89,6 +93,7 @@ def _of_package() -> Source:
         kimg=facts["kimg"],
         before=facts["seen_kimg"] - facts["kimg"],
         license=facts["license"],
+        credits="",
         config={**facts["experiment"], "model": facts["model"]},
         metrics={},
         folder=Path("exported") / embedded.NAME,

@@ -23,7 +23,7 @@ from trompe.runs.summary import Summary
 from trompe.runs.variation import WHERE
 
 _FACTS = ("status", "kimg", "protocols", "error")  # that are shown
-_MORE_FACTS = ("best", "hardware", "sessions")  # and besides, with curves
+_MORE_FACTS = ("best", "hardware", "sessions", "data_credits")  # and besides, with curves
 _MANY = 200  # runs, from which on several processes read them
 
 

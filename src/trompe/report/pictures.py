@@ -27,11 +27,13 @@ class Pictures(NamedTuple):
     Args:
         grids: of every run, (kimg, picture), from 0 on.
         reals: grids of real images, each once.
+        credits: of each of these, whose they are, or nothing.
         real: of every run, which of `reals` belongs beside its grids; None if it has none.
     """
 
     grids: list[list[tuple[float, str]]]
     reals: list[str]
+    credits: list[str]
     real: list[int | None]
 
 
@@ -49,11 +51,14 @@ def embed_pictures(entries: Sequence[Entry], most: int = 12) -> Pictures:
     grids = [[(kimg, _encode(path, side)) for kimg, path in grids] for grids in chosen]
     reals: dict[str, int] = {}
     real: list[int | None] = []
-    for folder in folders:
+    credits: list[str] = []
+    for entry, folder in zip(entries, folders, strict=True):
         picture = _opened(folder / "real.png")
         url = None if picture is None else _encoded(picture, side)
+        if url is not None and url not in reals:
+            credits.append(entry.facts.get("data_credits") or "")
         real.append(None if url is None else reals.setdefault(url, len(reals)))
-    return Pictures(grids, list(reals), real)
+    return Pictures(grids, list(reals), credits, real)
 
 
 def _side(paths: Sequence[Path]) -> tuple[int, bool]:

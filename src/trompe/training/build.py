@@ -107,7 +107,9 @@ def build(session: Session) -> Job:
         data.prepare_data()
         data.setup("fit")
         check_stream(data, config["data"], config["seed"], clock.batch_size)
-        data_fingerprint = data.fingerprint
+        data_facts = {"data_fingerprint": data.fingerprint}
+    if data.credits:
+        data_facts["data_credits"] = data.credits
     if trainer_config["accelerator"] == "cpu":
         keep_freed_memory()
     torch.manual_seed(keyed_seed(config["seed"], "weights"))
@@ -116,7 +118,7 @@ def build(session: Session) -> Job:
         session.initial = begin_with(method, config.get("init"))
     callbacks = make(config["callbacks"], "callbacks")
     tick = build_tick(session, method, data, trackers)
-    beginning = Beginning(session, data_fingerprint, trainer_config, processes.is_first)
+    beginning = Beginning(session, data_facts, trainer_config, processes.is_first)
     with configured("model.optimizer"):
         check_optimizers(method)  # Lightning makes its own: these catch wrong values early
     with configured("trainer"):

@@ -34,7 +34,7 @@ class Beginning(pl.Callback):
 
     Args:
         session: what is trained.
-        data_fingerprint: of its images.
+        data_facts: what is recorded of the data, `data_fingerprint` among it.
         trainer_config: without `auto`.
         is_first: whether this process writes the folder.
 
@@ -45,13 +45,13 @@ class Beginning(pl.Callback):
     def __init__(
         self,
         session: Session,
-        data_fingerprint: str,
+        data_facts: dict[str, Any],
         trainer_config: dict[str, Any],
         is_first: bool,
     ) -> None:
         self.is_first = is_first
         self.run: RunFolder | None = None
-        self._arguments = session, data_fingerprint, trainer_config
+        self._arguments = session, data_facts, trainer_config
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Lightning calls this after it has met the other processes."""
@@ -60,7 +60,7 @@ class Beginning(pl.Callback):
             self.run = self._arguments[0].run
 
 
-def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any]) -> None:
+def begin(session: Session, data_facts: dict[str, Any], trainer_config: dict[str, Any]) -> None:
     """Make the run folder, or reopen it and drop what came after its checkpoint."""
     run = session.run
     start = {
@@ -79,7 +79,7 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
             "code": describe_code(),
             "packages": describe_packages(),
             "hardware": {**describe_hardware(), **trainer_config},
-            "data_fingerprint": data_fingerprint,
+            **data_facts,
             "parent": session.parent,
             "init": session.initial,
             "kimg": 0.0,
@@ -97,7 +97,7 @@ def begin(session: Session, data_fingerprint: str, trainer_config: dict[str, Any
             identity |= {"name": run.path.name, "trackers": {}}
             identity["shown"] = as_fact(session.describe())
         earlier = run.fact("sessions")
-        run.check_data(data_fingerprint)
+        run.check_data(data_facts["data_fingerprint"])
         if session.checkpoint is None:
             run.check_initial(session.initial)
         kimg = 0.0 if session.checkpoint is None else checkpoint_kimg(session.checkpoint)
