@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[all,dev]'
 	@touch $(STAMP)
 
-demo: $(STAMP) ## train a DCGAN on embedded images, at most 6 minutes on 2 CPU cores
+demo: $(STAMP) ## train a DCGAN on drawn cats, 2 to 6 minutes on 2 CPU cores
 	$(BIN)/trompe train experiment=dcgan_demo
 
 test: $(STAMP) ## the tests: offline, CPU, a few minutes

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,9 @@ from trompe.tasks.sample import generate, latent
 
 if TYPE_CHECKING:
     import pandas
+
+# A notebook need not have widgets: nothing here draws a progress bar.
+warnings.filterwarnings("ignore", "IProgress not found")
 
 _STYLE_SIDE = 256  # pixels of the shorter side, as conf/stylize.yaml
 PictureLike = str | Path | Image.Image | np.ndarray

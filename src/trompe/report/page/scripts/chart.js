@@ -3,9 +3,9 @@
 const charts = new Map(); // by element
 
 // lines: [{xs, ys, color, width, faint, low, high, title, run, marks: [[x, word]]}]
-function drawChart(element, lines, { title, xTitle = "", logX = false, logY = false, height = 160, large = false }) {
+function drawChart(element, lines, { title, xTitle = "", logX = false, logY = false, crop = false, height = 160, large = false }) {
   charts.get(element)?.destroy();
-  const box = extent(lines, logX, logY);
+  const box = extent(lines, logX, logY, crop);
   if (!box) {
     charts.delete(element);
     element.replaceChildren(make("p", { class: "hint" }, "nothing to draw"));
@@ -28,8 +28,8 @@ function drawChart(element, lines, { title, xTitle = "", logX = false, logY = fa
       y: { distr: logY ? 3 : 1, range },
     },
     axes: [
-      { ...axis, size: large ? 42 : 24, label: large ? xTitle : null, labelSize: 18, labelFont: "12px system-ui", space: large ? 60 : 40, values: logX ? logNames : names },
-      { ...axis, size: large ? 64 : 48, space: large ? 36 : 26, values: logY ? logNames : names },
+      { ...axis, size: large ? 42 : 24, label: large ? xTitle : null, labelSize: 18, labelFont: "12px system-ui", space: large ? 60 : 40, ...ticksOf(logX) },
+      { ...axis, size: large ? 64 : 48, space: large ? 36 : 26, ...ticksOf(logY) },
     ],
     padding: [8, 10, 0, 0],
     series: [{}, { show: true, paths: () => null, points: { show: false } }],
@@ -44,10 +44,27 @@ function drawChart(element, lines, { title, xTitle = "", logX = false, logY = fa
   element.setAttribute("aria-label", `${title}: ${lines.filter((l) => !l.faint).length} curves`);
 }
 
+const ticksOf = (isLog) => (isLog ? { values: logNames, splits: logTicks, filter: (u, ticks) => ticks } : { values: names });
 const names = (u, ticks) => ticks.map((v) => short(v));
-const logNames = (u, ticks) => ticks.map((v) => (v === null || !/^[125]/.test(v.toExponential()) ? "" : short(v)));
+function logNames(u, ticks) {
+  const round = (v) => /^[125]e/.test(v.toExponential());
+  const few = ticks.filter(round).length < 2; // of those that are named where there is more to see
+  return ticks.map((v) => (few || round(v) ? short(v) : ""));
+}
 
-function extent(lines, logX, logY) {
+// 1, 2, ..., 9, 10, 20, ...; where fewer than three of them are seen, as on a linear axis.
+function logTicks(u, axis, low, high) {
+  const ticks = [];
+  for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
+    for (let digit = 1; digit < 10; digit++) ticks.push(Number((digit * 10 ** power).toPrecision(12)));
+  }
+  const seen = ticks.filter((v) => v >= low && v <= high);
+  if (seen.length > 2) return seen;
+  const each = 10 ** Math.floor(Math.log10((high - low) / 2));
+  return Array.from({ length: 40 }, (_, n) => Number(((Math.ceil(low / each) + n) * each).toPrecision(12))).filter((v) => v <= high);
+}
+
+function extent(lines, logX, logY, crop) {
   const box = { x: [Infinity, -Infinity], y: [Infinity, -Infinity] };
   const take = (side, v, isLog) => {
     if (!Number.isFinite(v) || (isLog && v <= 0)) return;
@@ -59,7 +76,19 @@ function extent(lines, logX, logY) {
     for (const y of line.ys) take("y", y, logY);
   }
   if (box.x[0] > box.x[1] || box.y[0] > box.y[1]) return null;
+  if (crop) {
+    const fences = fencesOf(lines.flatMap((line) => line.ys.filter((y) => Number.isFinite(y) && !(logY && y <= 0))));
+    box.y = [Math.max(box.y[0], fences[0]), Math.min(box.y[1], fences[1])];
+  }
   return { x: padded(box.x, logX, 0), y: padded(box.y, logY, 0.06) };
+}
+
+// Tukey 1977: what lies further from the quartiles than 1.5 times their distance is an outlier.
+function fencesOf(values) {
+  const order = Float64Array.from(values).sort();
+  const [low, high] = [0.25, 0.75].map((part) => order[Math.round(part * (order.length - 1))]);
+  const reach = 1.5 * (high - low);
+  return reach ? [low - reach, high + reach] : [order[0], order.at(-1)];
 }
 
 function padded([low, high], isLog, part) {

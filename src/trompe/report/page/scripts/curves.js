@@ -39,7 +39,7 @@ const largeName = () => (data.curves[view.curve] ? view.curve : curveNames()[0])
 function panel(title, name, indices, height) {
   const plot = make("div", { class: "plot", "data-over": view.x });
   const figure = make("figure", {}, title, plot);
-  return [figure, () => drawChart(plot, linesOf(name, indices), { title: name, logX: view.logx, logY: view.logy, height })];
+  return [figure, () => drawChart(plot, linesOf(name, indices), { title: name, logX: view.logx, logY: view.logy, crop: view.crop, height })];
 }
 
 function drawLarge() {
@@ -50,7 +50,7 @@ function drawLarge() {
   place.dataset.over = view.x;
   if (!view.facet) {
     place.style.minHeight = "";
-    drawChart(place, name ? linesOf(name, shown) : [], { title: name, xTitle: AXES[view.x], logX: view.logx, logY: view.logy, height: 380, large: true });
+    drawChart(place, name ? linesOf(name, shown) : [], { title: name, xTitle: AXES[view.x], logX: view.logx, logY: view.logy, crop: view.crop, height: 380, large: true });
     return;
   }
   charts.get(place)?.destroy();
@@ -85,4 +85,4 @@ function drawCurves() {
   if (byId("bookkeeping").open) drawSmall(byId("curve-speed"), rest);
 }
 byId("bookkeeping").addEventListener("toggle", drawCurves);
-sections.push({ id: "curves", uses: [...CHOOSES, "color", "x", "smooth", "logx", "logy", "curve", "facet"], draw: drawCurves });
+sections.push({ id: "curves", uses: [...CHOOSES, "color", "x", "smooth", "logx", "logy", "crop", "curve", "facet"], draw: drawCurves });

@@ -38,7 +38,7 @@ function drawGrids() {
     ...reals.map((n) => make("figure", { class: "real" },
       make("button", { type: "button", class: "picture", title: "enlarge", onclick: () => update({ light: lightKey({ a: having.find((i) => data.real[i] === n), kimg: limit, b: "real" }) }) },
         make("img", { src: data.reals[n], alt: "real images", loading: "lazy" })),
-      make("figcaption", {}, "real images", data.credits[n] ? make("small", {}, data.credits[n]) : null))),
+      make("figcaption", {}, "real images", data.credits[n] ? make("span", { class: "id" }, ` ${data.credits[n]}`) : null))),
     ...having.map((i) => {
       const grid = gridAt(i, limit);
       return make("figure", {}, grid ? pictureOf(i, grid) : null, caption(i, grid ? grid[0] : null));

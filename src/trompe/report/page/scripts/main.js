@@ -19,7 +19,7 @@ function fillChoices() {
 }
 
 // id of a control, key of the view
-const CONTROLS = { filter: "filter", value: "value", at: "at", color: "color", group: "group", x: "x", smooth: "smooth", "log-x": "logx", "log-y": "logy", facet: "facet", film: "film" };
+const CONTROLS = { filter: "filter", value: "value", at: "at", color: "color", group: "group", x: "x", smooth: "smooth", "log-x": "logx", "log-y": "logy", crop: "crop", facet: "facet", film: "film" };
 function showControls() {
   for (const [id, key] of Object.entries(CONTROLS)) {
     const control = byId(id);

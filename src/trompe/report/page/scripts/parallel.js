@@ -65,12 +65,18 @@ function drawParallel() {
   const chosen = new Set(chosenTrials().map((trial) => trial.number));
   const inTable = new Set(rows);
   const objective = axes[data.sweep.parameters.length];
+  const values = data.sweep.trials.map(objective.of).filter((v) => typeof v === "number").sort((a, b) => a - b);
+  // By rank, so that one trial that diverged does not make the others look alike.
+  const goodness = (value) => {
+    if (typeof value !== "number") return null;
+    const rank = values.length > 1 ? values.indexOf(value) / (values.length - 1) : 0;
+    return objective.better === "higher" ? rank : 1 - rank;
+  };
   const order = [...data.sweep.trials].sort((a, b) => isOn(a) - isOn(b));
   function isOn(trial) { return chosen.has(trial.number) && (trial.run === null || inTable.has(trial.run)); }
   for (const trial of order) {
     const points = axes.map((axis, n) => [x(n), axis.place(axis.of(trial))]).filter(([, part]) => part !== null).map(([a, part]) => `${a.toFixed(1)},${y(part).toFixed(1)}`);
-    const quality = objective.place(objective.of(trial));
-    const good = quality === null ? null : objective.better === "higher" ? quality : 1 - quality;
+    const good = goodness(objective.of(trial));
     const line = draw("polyline", {
       points: points.join(" "), class: `trial${isOn(trial) ? "" : " off"}`, stroke: good === null ? "gray" : shade(good),
       "stroke-dasharray": trial.state === "complete" ? null : "4 4", "data-trial": trial.number,

@@ -8,10 +8,15 @@ function columnsShown() {
   ];
 }
 
-// The run with the best value of the first metric that can be ranked, or of the sweep's objective.
-function bestRun() {
+// What decides which run is the best: a sweep's objective, or the first metric that can be ranked.
+function judge() {
   const wanted = data.sweep ? data.sweep.objectives[0] : data.metrics.find((m) => m.groups.length === 1);
-  if (!wanted || !isRanked(wanted.name)) return -1;
+  return wanted && isRanked(wanted.name) ? wanted : null;
+}
+
+function bestRun() {
+  const wanted = judge();
+  if (!wanted) return -1;
   const sign = wanted.better === "higher" ? -1 : 1;
   const having = rows.filter((i) => typeof lookUp(i, wanted.name) === "number");
   return having.length < 2 ? -1 : having.reduce((a, b) => (sign * lookUp(b, wanted.name) < sign * lookUp(a, wanted.name) ? b : a));
@@ -27,8 +32,8 @@ function drawTable() {
   all.indeterminate = shown.length > 0 && shown.length < rows.length;
   const heads = columns.map((column) => {
     const refused = column.metric && column.metric.groups.length > 1;
-    const falling = view.sort === `-${column.name}`;
-    const order = falling ? "descending" : view.sort === column.name ? "ascending" : "none";
+    const sort = orderNow();
+    const order = sort === `-${column.name}` ? "descending" : sort === column.name ? "ascending" : "none";
     const followers = column.column?.followers ?? [];
     const hint = refused ? "measured by different protocols: not ranked"
       : [column.name, followers.length ? `and with it ${followers.join(", ")}` : ""].filter(Boolean).join(" ");

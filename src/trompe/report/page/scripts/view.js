@@ -1,7 +1,7 @@
 // What is looked at: kept in the address, so that a link shows the same.
 const DEFAULTS = {
   filter: "", sort: "", value: "best", at: 0, color: "", group: "", hidden: "", x: "kimg", smooth: 0,
-  logx: false, logy: false, curve: "", facet: "", kimg: -1, film: false, light: "", brush: "",
+  logx: false, logy: false, crop: false, curve: "", facet: "", kimg: -1, film: false, light: "", brush: "",
 };
 const view = { ...DEFAULTS };
 const sections = []; // {id, uses: keys of the view, draw}
@@ -77,11 +77,18 @@ function choose() {
   shown = rows.filter((i) => !hidden.has(data.runs[i].label));
 }
 
+// The chosen order; without one the best run is first.
+function orderNow() {
+  const wanted = judge();
+  return view.sort || (wanted ? `${wanted.better === "higher" ? "-" : ""}${wanted.name}` : "");
+}
+
 // What has no value comes last.
 function sorted(indices) {
-  const name = view.sort.replace(/^-/, "");
+  const order = orderNow();
+  const name = order.replace(/^-/, "");
   if (!name || !isRanked(name)) return grouped(indices);
-  const sign = view.sort.startsWith("-") ? -1 : 1;
+  const sign = order.startsWith("-") ? -1 : 1;
   const values = new Map(indices.map((i) => [i, lookUp(i, name)]));
   const missing = (v) => v === null || v === undefined || v === "";
   return grouped([...indices].sort((a, b) => {
