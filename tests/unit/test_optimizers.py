@@ -63,6 +63,30 @@ def test_a_step_is_taken_with_the_learning_rate_of_its_moment() -> None:
     torch.testing.assert_close(parameters[0].detach(), expected)
 
 
+def test_more_steps_in_a_batch_are_smaller_ones() -> None:
+    # StyleGAN2, appendix B: c = 16 / 17 for one more step in 16 batches.
+    time, steps, c = clock(), 1 + 1 / 16, 16 / 17
+    optimizer = make_optimizer(
+        partial(Adam, betas=(0.0, 0.99)), weights(), time, lr=2.0, steps_per_batch=steps
+    )
+    group = optimizer.param_groups[0]
+    assert group["lr"] == pytest.approx(2 * c)
+    assert group["betas"] == [0, pytest.approx(0.99**c)]
+    optimizer = make_optimizer(
+        partial(Adam, betas=[0.5, Linear(0.9, 0.8, 0, 1)]),
+        weights(),
+        time,
+        lr=Linear(1, 0, 0, 1),
+        steps_per_batch=steps,
+    )
+    for images in (0, 500):
+        time.images = images
+        optimizer.step()
+        group = optimizer.param_groups[0]
+        assert group["lr"] == pytest.approx(c * (1 - images / 1000))
+        assert group["betas"] == [pytest.approx(0.5**c), pytest.approx((0.9 - images / 1e4) ** c)]
+
+
 def test_without_schedules_nothing_is_touched() -> None:
     optimizer = make_optimizer(partial(SGD, lr=0.1, momentum=0.9), weights(), clock(), lr=0.2)
     assert not optimizer._optimizer_step_pre_hooks

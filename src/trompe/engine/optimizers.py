@@ -18,6 +18,7 @@ def make_optimizer(
     parameters: Iterable[nn.Parameter],
     clock: Clock,
     clip_norm: float | None = None,
+    steps_per_batch: float = 1.0,
     **settings: Any,
 ) -> Optimizer:
     """An optimizer that follows schedules and clips gradients right before each step.
@@ -30,6 +31,9 @@ def make_optimizer(
         clock: the image clock, which schedules follow.
         clip_norm: largest norm of all gradients together (Pascanu et al. 2013, Algorithm 1); None
             leaves them as they are.
+        steps_per_batch: mean number of steps. Where lazy penalties add some, the learning rate is
+            divided by it and each beta takes its root, so that over as many images they do the same
+            (Karras et al. 2020, StyleGAN2, appendix B).
         settings: more of them, such as `lr`; numbers, schedules, or lists of these.
 
     Raises:
@@ -43,10 +47,13 @@ def make_optimizer(
     settings = {**known, **settings}
     scheduled = {name: value for name, value in settings.items() if varies(value)}
     optimizer = make(parameters, **_as_floats(values_at(settings, clock.kimg)))
+    for group in optimizer.param_groups:
+        group.update(_paced(group, steps_per_batch))
 
     def prepare(optimizer: Optimizer, *_: Any) -> None:
         for group in optimizer.param_groups:
-            group.update(_as_floats(values_at(scheduled, clock.kimg)))
+            now = _as_floats(values_at(scheduled, clock.kimg))
+            group.update({**now, **_paced(now, steps_per_batch)})
         if clip_norm is not None:
             everything = (p for group in optimizer.param_groups for p in group["params"])
             clip_grad_norm_(everything, clip_norm)
@@ -54,6 +61,16 @@ def make_optimizer(
     if scheduled or clip_norm is not None:
         optimizer.register_step_pre_hook(prepare)
     return optimizer
+
+
+def _paced(settings: dict[str, Any], steps_per_batch: float) -> dict[str, Any]:
+    """Learning rate and betas, where they are set, for so many steps in a batch."""
+    paced: dict[str, Any] = {}
+    if steps_per_batch != 1 and "lr" in settings:
+        paced["lr"] = settings["lr"] / steps_per_batch
+    if steps_per_batch != 1 and "betas" in settings:
+        paced["betas"] = [beta ** (1 / steps_per_batch) for beta in settings["betas"]]
+    return paced
 
 
 def _as_floats(settings: dict[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,9 @@ class Augment(nn.Module):
         """Images (N, C, H, W) in [-1, 1] augmented by `uniform` (N, draws) in [0, 1)."""
         return images
 
+    def prepare(self, kimg: float) -> None:
+        """Get ready for a batch: what follows a schedule is brought up to date."""
+
     def observe(self, real_logits: Tensor, share: Share) -> None:
         """Look at the logits of augmented real images, and adapt. Once in a batch.
 

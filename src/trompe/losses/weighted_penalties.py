@@ -55,6 +55,21 @@ class Penalties(nn.Module):
         """The penalties that the network's step number `turn`, from 0, takes."""
         return [name for name, every in self.every.items() if turn % every == 0]
 
+    def steps(self, optimizer: str, turn: int) -> list[str]:
+        """The names in a phase of an optimizer's steps number `turn`, from 0.
+
+        A lazy penalty has a step of its own after the others' (StyleGAN2, appendix B): with r1
+        every second time, ``d`` and ``d/r1``, then ``d``.
+        """
+        due = self.due(turn)
+        lazy = [f"{optimizer}/{name}" for name in due if self.every[name] > 1]
+        return [optimizer, *(name for name in due if self.every[name] == 1), *lazy]
+
+    @property
+    def steps_per_turn(self) -> float:
+        """The mean number of steps in a turn."""
+        return 1 + sum(1 / every for every in self.every.values() if every > 1)
+
     def forward(
         self,
         names: Sequence[str],

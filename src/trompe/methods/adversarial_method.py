@@ -62,6 +62,20 @@ class Adversarial(Method):
         """Generator's first, discriminator's second; D is updated first within a step."""
         generator, discriminator = self.generator.parameters(), self.discriminator.parameters()
         return [
-            self.make_optimizer(self.optimizer, generator, lr=self.generator_lr),
-            self.make_optimizer(self.optimizer, discriminator, lr=self.discriminator_lr),
+            self.make_optimizer(
+                self.optimizer,
+                generator,
+                lr=self.generator_lr,
+                steps_per_batch=self.steps_per_turn("g"),
+            ),
+            self.make_optimizer(
+                self.optimizer,
+                discriminator,
+                lr=self.discriminator_lr,
+                steps_per_batch=self.steps_per_turn("d"),
+            ),
         ]
+
+    def steps_per_turn(self, name: str) -> float:
+        """The mean number of steps that a network's optimizer takes when it is its turn."""
+        return 1.0

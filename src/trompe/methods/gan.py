@@ -23,7 +23,7 @@ from trompe.methods.method import frozen
 class GAN(Adversarial, FromLatents):
     """A generator G and a discriminator D trained against each other (Goodfellow et al. 2014).
 
-    DCGAN, LSGAN, WGAN-GP, SNGAN, R3GAN and the rest are this class with different parts.
+    DCGAN, LSGAN, WGAN-GP, SNGAN, R3GAN, StyleGAN and the rest are this class with different parts.
 
     Args:
         generator: latents (N, latent_dim) to images (N, C, H, W) in [-1, 1].
@@ -31,8 +31,8 @@ class GAN(Adversarial, FromLatents):
         penalties: weights of the discriminator's penalties, functions of
             `trompe.losses.penalties`; numbers or schedules, 0 leaves one out.
         generator_penalties: the same of the generator, `trompe.losses.generator_penalties`.
-        penalty_every: by name, take a penalty only once in this many batches, times that number
-            (Karras et al. 2020, StyleGAN2, sec. 3.1, lazy regularization); 1 by default.
+        penalty_every: by name, take a penalty only once in this many turns, in a step of its own
+            and times that number (Karras et al. 2020, StyleGAN2, appendix B); 1 by default.
         augment: differentiable augmentation of everything the discriminator sees.
         discriminator_steps: discriminator steps per generator step.
         common: see `Adversarial`.
@@ -64,20 +64,34 @@ class GAN(Adversarial, FromLatents):
         self.latent_shape = (int(generator.latent_dim),)  # type: ignore[arg-type]
 
     def phase(self) -> str:
-        """A discriminator step and, when its turn has come, a generator step."""
-        names = ["d", *self.penalties.due(self.clock.batch)]
+        """A discriminator step and, when its turn has come, a generator step.
+
+        Each is followed by a further step for every lazy penalty that is due.
+        """
+        names = self.penalties.steps("d", self.clock.batch)
         turn, waits = divmod(self.clock.batch + 1, self.discriminator_steps)
         if not waits:
-            names += ["g", *self.generator_penalties.due(turn - 1)]
+            names += self.generator_penalties.steps("g", turn - 1)
         return "+".join(names)
 
+    def steps_per_turn(self, name: str) -> float:
+        """With the steps for lazy penalties."""
+        penalties = self.penalties if name == "d" else self.generator_penalties
+        return penalties.steps_per_turn
+
     def update(self, phase: str, batch: Batch, draws: Draws) -> None:
-        """One step of the discriminator, one of the generator."""
+        """One step of the discriminator, one of the generator, and those for lazy penalties."""
         names = phase.split("+")
+        self.augment.prepare(self.clock.kimg)
         real = to_signed(batch.images)
         latents = draws.normal("latents", *self.latent_shape)
-        with torch.set_grad_enabled("g" in names), draws.named("fake"):
-            fake = self.generator(latents)
+        with torch.set_grad_enabled("g" in names):
+            fake = self.generate_fake(latents, draws)
+        seen = (
+            partial(self.discriminate, purpose="augment real", draws=draws),
+            real,
+            fake.detach(),
+        )
 
         # Discriminator: max_D  E[log D(x)] + E[log(1 - D(G(z)))] - penalties
         if "d" in names:
@@ -87,11 +101,12 @@ class GAN(Adversarial, FromLatents):
             self.track("loss/discriminator", loss)
             self.track_values("logits/real", real_logits)
             self.track_values("logits/fake", fake_logits)
-            judge = partial(self.discriminate, purpose="augment real", draws=draws)
-            loss = loss + self.penalize(self.penalties, names, judge, real, fake.detach(), draws)
+            loss = loss + self.penalize(self.penalties, names, *seen, draws)
             if (logits := self.of_batch("real logits", real_logits)) is not None:
                 self.augment.observe(logits, draws.share)
             self.step("d", loss)
+        for name in lazy("d", names):
+            self.step(f"d/{name}", self.penalize(self.penalties, [name], *seen, draws))
 
         # Generator: max_G  E[log D(G(z))] - penalties
         if "g" in names:
@@ -99,10 +114,18 @@ class GAN(Adversarial, FromLatents):
                 fake_logits = self.discriminate(fake, "augment generator", draws)
                 loss = self.generator_loss(real, fake_logits, draws)
                 self.track("loss/generator", loss)
-                loss = loss + self.penalize(
-                    self.generator_penalties, names, self.generator, latents, fake, draws
-                )
+                made = (self.generator, latents, fake)
+                loss = loss + self.penalize(self.generator_penalties, names, *made, draws)
                 self.step("g", loss)
+        for name in lazy("g", names):
+            made = (self.generator, latents, self.generate_fake(latents, draws))
+            self.step(f"g/{name}", self.penalize(self.generator_penalties, [name], *made, draws))
+
+    def generate_fake(self, latents: Tensor, draws: Draws) -> Tensor:
+        """The generator's images of this batch; every time with the same noise."""
+        with draws.named("fake"):
+            fake: Tensor = self.generator(latents)
+        return fake
 
     def generator_loss(self, real: Tensor, fake_logits: Tensor, draws: Draws) -> Tensor:
         """The pair's generator loss; a relativistic one also sees the real images' logits."""
@@ -121,7 +144,7 @@ class GAN(Adversarial, FromLatents):
         return logits
 
     def penalize(self, penalties: Penalties, names: Sequence[str], *arguments: Any) -> Tensor:
-        """The weighted sum of those penalties that this phase names."""
+        """The weighted sum of those penalties that are named."""
         *tensors, draws = arguments
         return penalties(names, self.value, self.track, tensors, draws)
 
@@ -130,3 +153,10 @@ class GAN(Adversarial, FromLatents):
         """Images in [-1, 1], (N, C, H, W), of the averaged generator in evaluation mode."""
         images: Tensor = self.generator_ema(inputs.latents)
         return images.float()
+
+
+def lazy(optimizer: str, names: Sequence[str]) -> list[str]:
+    """The penalties for which a phase has a step of this optimizer of their own."""
+    return [
+        name.removeprefix(f"{optimizer}/") for name in names if name.startswith(f"{optimizer}/")
+    ]

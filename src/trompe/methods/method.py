@@ -70,7 +70,8 @@ class Method(pl.LightningModule):
     def phase(self) -> str:
         """What this batch does, from the clock alone: names joined by ``+``, such as ``d+r1+g``.
 
-        The name of an optimizer stands for a step of it; what follows belongs to that step.
+        The name of an optimizer stands for a step of it; what follows belongs to that step. A name
+        such as ``d/r1`` is a further step of ``d``, for what follows the slash.
         """
         return "+".join(self.optimizer_names)
 
@@ -136,7 +137,7 @@ class Method(pl.LightningModule):
         """A phase, cut before each optimizer's name."""
         found: list[str] = []
         for name in phase.split("+"):
-            if name in self.optimizer_names or not found:
+            if optimizer_of(name) in self.optimizer_names or not found:
                 found.append(name)
             else:
                 found[-1] += f"+{name}"
@@ -157,13 +158,13 @@ class Method(pl.LightningModule):
                     "not have there: it has to follow the names in `phase`, and their order"
                 )
             del self._due[: self._due.index(name) + 1]
-        optimizer = self._optimizers()[self.optimizer_names.index(name)]
+        optimizer = self._optimizers()[self.optimizer_names.index(optimizer_of(name))]
         if self._part == 0:
             optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss if self.accumulate == 1 else loss / self.accumulate)
         if self._part == self.accumulate - 1:
             optimizer.step()
-            self._stepped.add(name)
+            self._stepped.add(optimizer_of(name))
         # Autocast caches casts of weights; those of the stepped weights are now stale.
         torch.clear_autocast_cache()
 
@@ -268,6 +269,11 @@ class Method(pl.LightningModule):
             return torch.get_rng_state()
         state: Tensor = torch.get_device_module(self.device).get_rng_state()
         return state
+
+
+def optimizer_of(step: str) -> str:
+    """The optimizer of a step that a phase names: ``d`` of ``d/r1``."""
+    return step.partition("/")[0]
 
 
 def power_iterations(module: nn.Module) -> list[Tensor]:

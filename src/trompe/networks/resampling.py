@@ -1,0 +1,51 @@
+"""Twice and half the side, through a low-pass filter (Zhang 2019; Karras et al. 2019, sec. 3).
+
+One depthwise convolution each, differentiable twice.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d
+
+
+class Filter(nn.Module):
+    """A separable low-pass filter, of taps such as [1, 3, 3, 1], that sum to 1 in use.
+
+    Args:
+        taps: of one axis, three or four.
+    """
+
+    taps: Tensor
+
+    def __init__(self, taps: Sequence[float] = (1, 3, 3, 1)) -> None:
+        super().__init__()
+        row = torch.tensor(taps, dtype=torch.float32)
+        square = torch.outer(row, row) / row.sum().square()
+        self.register_buffer("taps", square[None, None], persistent=False)
+        self.side = len(taps)
+
+    def up(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, 2 H, 2 W), the mean kept."""
+        return conv_transpose2d(
+            features,
+            self._kernel(features, 4.0),
+            stride=2,
+            padding=1,
+            output_padding=4 - self.side,
+            groups=features.shape[1],
+        )
+
+    def down(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H / 2, W / 2)."""
+        kernel = self._kernel(features)
+        return conv2d(features, kernel, stride=2, padding=1, groups=features.shape[1])
+
+    def blur(self, features: Tensor, padding: int, gain: float = 1.0) -> Tensor:
+        """(N, C, H, W) to sides of H + 2 padding - taps + 1, times a gain; zeros around it."""
+        kernel = self._kernel(features, gain)
+        return conv2d(features, kernel, padding=padding, groups=features.shape[1])
+
+    def _kernel(self, features: Tensor, gain: float = 1.0) -> Tensor:
+        return (self.taps * gain).expand(features.shape[1], 1, self.side, self.side)
