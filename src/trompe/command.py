@@ -3,6 +3,7 @@
 import atexit
 import functools
 import gc
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -32,12 +33,17 @@ def config_dir() -> str:
     return str(packaged if packaged.is_dir() else _PACKAGE.parents[1] / "conf")
 
 
-def _times(a: float, b: float) -> float:
-    return a * b
+def _times(*factors: float) -> float:
+    return math.prod(factors)
 
 
-# In a config, ${times:0.5,${kimg}} is half the budget.
+def _over(dividend: float, divisor: float) -> float:
+    return dividend / divisor
+
+
+# In a config, ${times:0.5,${kimg}} is half the budget, ${over:${kimg},4} a quarter.
 OmegaConf.register_new_resolver("times", _times, replace=True)
+OmegaConf.register_new_resolver("over", _over, replace=True)
 # And ${expand:~/x} is a folder in the home folder, for Hydra, which does not expand ~.
 OmegaConf.register_new_resolver("expand", lambda path: str(expand(path)), replace=True)
 

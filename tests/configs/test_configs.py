@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from tests.configs.training import make_method, random_batches, train_and_check
 from trompe.command import config_dir
@@ -43,6 +43,10 @@ def narrow(config: Any) -> None:
             narrow(value)
     if "width" in config and config.width > 8 and "MLP" not in config.get("_target_", ""):
         config.width = 8
+    if isinstance(config.get("base"), int):
+        config.base, config.max_width = 128, 16
+    if "group_width" in config and isinstance(config.get("widths"), ListConfig):
+        config.widths = [8]
 
 
 @pytest.mark.parametrize("model", names("model"))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from trompe.engine.share import Share
+from trompe.errors import UserError
 
 
 def keyed_seed(seed: int, purpose: str, position: int = 0) -> int:
@@ -80,6 +81,21 @@ class Draws:
     def part(self, number: int) -> "Draws":
         """The numbers for one of the parts that the batch is processed in."""
         return Draws(*self._key, part=number)
+
+    def every(self, step: int) -> "Draws":
+        """The numbers for this process's first image of `step`, the next of the next `step`, ...
+
+        They are the same images whatever the number of processes.
+
+        Raises:
+            UserError: if the images cannot be divided by it.
+        """
+        mine = torch.arange(self._key[2])[self._rows]
+        if len(mine) % step:
+            raise UserError(f"the {len(mine)} images of a process must be divisible by {step}")
+        chosen = Draws(*self._key)
+        chosen._rows = mine[::step]
+        return chosen
 
     def normal(self, name: str, *shape: int) -> Tensor:
         """Standard normal numbers (images of this process, *shape)."""

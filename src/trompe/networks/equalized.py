@@ -50,9 +50,10 @@ class EqualizedLinear(nn.Module):
         self.bias_scale = gain * lr_multiplier
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, inputs) to (N, outputs)."""
+        """(N, inputs) to (N, outputs), in the weights' precision whatever the training's."""
         bias = None if self.bias is None else self.bias * self.bias_scale
-        return linear(features, self.weight * self.scale, bias)
+        with torch.autocast(features.device.type, enabled=False):
+            return linear(features.to(self.weight.dtype), self.weight * self.scale, bias)
 
 
 class EqualizedConv2d(nn.Module):

@@ -107,19 +107,20 @@ class Resample(nn.Module):
         return result
 
 
-def check_stages(resolution: int, widths: Sequence[int]) -> None:
-    """Refuse widths that do not fit.
+def widths_of_stages(resolution: int, widths: Sequence[int]) -> list[int]:
+    """The maps at sides 4, 8, ..., resolution: the last width at full resolution, and so on.
+
+    If there are more sides than widths, the coarsest ones have the first width; if there are fewer,
+    the first widths are left out.
 
     Raises:
-        UserError: naming how many there have to be.
+        UserError: if the resolution is not supported, or there is no width.
     """
     check_power_of_two(resolution)
-    stages = resolution.bit_length() - 2  # 4, 8, ..., resolution
-    if len(widths) != stages:
-        raise UserError(
-            f"model: widths={list(widths)} must name {stages} numbers, for the sides from 4 to "
-            f"{resolution}"
-        )
+    if not widths:
+        raise UserError("model: widths=[] must name at least one number of maps")
+    stages = resolution.bit_length() - 2
+    return [widths[0]] * (stages - len(widths)) + list(widths)[-stages:]
 
 
 class R3GANGenerator(nn.Module):
@@ -129,7 +130,7 @@ class R3GANGenerator(nn.Module):
         resolution: side of the images, a power of two from 16 to 256.
         channels: of the images.
         latent_dim: length of the latent z.
-        widths: maps at sides 4, 8, ..., resolution.
+        widths: maps at sides 4, 8, ..., resolution, see `widths_of_stages`.
         blocks: at each side.
         expansion: see `Block`.
         group_width: see `Block`.
@@ -151,7 +152,7 @@ class R3GANGenerator(nn.Module):
         classes: int = 0,
     ) -> None:
         super().__init__()
-        check_stages(resolution, widths)
+        widths = widths_of_stages(resolution, widths)
         self.latent_dim = latent_dim
         self.embedding = nn.Embedding(classes, latent_dim) if classes else None
         self.basis = nn.Parameter(torch.randn(widths[0], 4, 4))
@@ -204,7 +205,7 @@ class R3GANDiscriminator(nn.Module):
         classes: int = 0,
     ) -> None:
         super().__init__()
-        check_stages(resolution, widths)
+        widths = widths_of_stages(resolution, widths)
         total = blocks * len(widths)
 
         def stage(width: int) -> list[nn.Module]:
