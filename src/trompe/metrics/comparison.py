@@ -80,6 +80,9 @@ class Comparison(Metric):
         """Which is better of each value, ``"higher"`` or ``"lower"``, by its name in a record."""
         raise NotImplementedError
 
+    def meet(self, method: Any) -> None:
+        """Look at a method before its images are measured."""
+
     def protocols(self) -> dict[str, dict[str, Any]]:
         """The protocol of each value in a record, by its name."""
         raise NotImplementedError

@@ -76,7 +76,7 @@ class Evaluation:
 
 
 def check_measurable(method: Any, metrics: Mapping[str, Comparison]) -> None:
-    """Refuse metrics that need outputs that the method does not make.
+    """Refuse metrics that need outputs that the method does not make; the others meet it.
 
     Raises:
         UserError: naming them.
@@ -92,6 +92,7 @@ def check_measurable(method: Any, metrics: Mapping[str, Comparison]) -> None:
                 f"{name_of(Comparison)}, such as trompe.metrics.feature_comparison"
                 ".FeatureComparison with your measure in its measures"
             )
+        metric.meet(method)
         given = {*method.inputs_type._fields, *method.outputs_type._fields}
         missing = [field for field in metric.needs if field not in given]
         if missing:

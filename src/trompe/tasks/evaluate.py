@@ -18,6 +18,7 @@ from trompe.methods.trained import find_checkpoint, load_method
 from trompe.metrics.comparison import Comparison
 from trompe.metrics.evaluation import BLOCK, check_measurable
 from trompe.metrics.evaluation import evaluate as evaluate_method
+from trompe.metrics.feature_comparison import teachers_of
 from trompe.metrics.score import Score
 from trompe.parts import make
 from trompe.paths import expand
@@ -68,6 +69,8 @@ def _evaluate_run(cfg: DictConfig) -> Path:
     scores = evaluate_method(method, metrics, data)
     kimg = checkpoint["clock"]["images"] / 1000
     subject = {"run": run.path.name, "checkpoint": which, "kimg": kimg, "seed": method.seed}
+    if teachers := teachers_of(method):
+        subject["discriminator_saw"] = ", ".join(teachers)
     print(f"{run.path.name} at {kimg:g} kimg ({which})")
     card = make_card(subject, metrics, scores)
     name = f"{which}_{kimg:g}_{_hash(card['protocols'])}.json"
