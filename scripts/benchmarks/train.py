@@ -6,7 +6,8 @@
   bare      our update in a bare loop, without Lightning's loops, logging or checkpoints
   trainer   our update under the full Trainer: tick records, progress, a tracker, checkpoints
 
-Each runs in its own process, as in real use, and they take turns.
+Each runs in its own process, as in real use, and they take turns. First the machine's own roof is
+measured: the highest rate of a matrix product and of the model's convolutions.
 """
 
 import argparse
@@ -16,25 +17,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from torch import nn
 
+from benchmarks.classic import ClassicLoop
 from benchmarks.ratio import median_ratio
+from benchmarks.roof import Roof, flops_of, measure_roof
 from trompe.callbacks.progress import Progress
 from trompe.command import config_dir
 from trompe.data.image_data import Batch
 from trompe.engine.checkpoint import AtomicCheckpointIO
 from trompe.engine.clock import Clock
-from trompe.engine.hardware import keep_freed_memory, resolve_trainer
+from trompe.engine.hardware import cpu_has_bf16, keep_freed_memory, resolve_trainer
 from trompe.loggers.csv_file import CSVFile
 from trompe.metrics.evaluation import Evaluation
 from trompe.runs.run_folder import RunFolder
@@ -78,48 +79,13 @@ def make_config() -> dict[str, Any]:
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
 
 
-def classic_networks() -> tuple[nn.Module, nn.Module]:
-    """The 64-px DCGAN of width 64."""
-    widths = [512, 256, 128, 64]
-    generator: list[nn.Module] = [nn.ConvTranspose2d(100, 512, 4, 1, 0, bias=False)]
-    discriminator: list[nn.Module] = [nn.Conv2d(3, 64, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
-    for wide, narrow in pairwise(widths):
-        generator += [nn.BatchNorm2d(wide), nn.ReLU()]
-        generator += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False)]
-    for wide, narrow in pairwise(reversed(widths)):
-        discriminator += [nn.Conv2d(wide, narrow, 4, 2, 1, bias=False)]
-        discriminator += [nn.BatchNorm2d(narrow), nn.LeakyReLU(0.2)]
-    generator += [nn.BatchNorm2d(64), nn.ReLU(), nn.ConvTranspose2d(64, 3, 4, 2, 1, bias=False)]
-    discriminator.append(nn.Conv2d(512, 1, 4, 1, 0, bias=False))
-    return nn.Sequential(*generator, nn.Tanh()), nn.Sequential(*discriminator)
-
-
 def run_classic(turns: Connection, steps: int, rounds: int, detach: bool = False) -> None:
     """The classic loop on the same networks as plain layers, `steps` a turn."""
-    data = RandomImages(steps)
-    generator, discriminator = classic_networks()
-    adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
-    g_optimizer = torch.optim.Adam(generator.parameters(), **adam)
-    d_optimizer = torch.optim.Adam(discriminator.parameters(), **adam)
-    criterion = nn.BCEWithLogitsLoss()
-    ones, zeros = torch.ones(BATCH), torch.zeros(BATCH)
+    data, loop = RandomImages(steps), ClassicLoop(detach)
 
     def block() -> None:
         for batch in data:
-            real = batch.images.float() / 127.5 - 1
-            discriminator.zero_grad()
-            real_loss = criterion(discriminator(real).flatten(), ones)
-            real_loss.backward()
-            fake = generator(torch.randn(BATCH, 100, 1, 1))
-            seen = fake.detach() if detach else fake
-            fake_loss = criterion(discriminator(seen).flatten(), zeros)
-            fake_loss.backward(retain_graph=not detach)
-            d_optimizer.step()
-            generator.zero_grad()
-            loss = criterion(discriminator(fake).flatten(), ones)
-            loss.backward()
-            g_optimizer.step()
-            _ = real_loss.item(), fake_loss.item(), loss.item()
+            loop.step(batch.images)
 
     take_turns(turns, rounds, block)
 
@@ -239,8 +205,47 @@ def make_trainer_config(config: dict[str, Any]) -> dict[str, Any]:
     return trainer_config
 
 
+class Step(NamedTuple):
+    """Our update on this machine, measured before the turns.
+
+    `seconds` of one, `flops` that it computes, `roof` of the machine.
+    """
+
+    seconds: float
+    flops: int
+    roof: Roof
+
+
+def measure_step(results: Connection) -> None:
+    """Send the `Step` of this machine."""
+    config = make_config()
+    trainer_config = make_trainer_config(config)
+    method = make_method(config, Clock(1e6, 4, BATCH))
+    bf16 = trainer_config["precision"] == "bf16-mixed"
+    bare = BareOptimizers(method, trainer_config["precision"], "cpu")
+    (batch,) = RandomImages(1)
+    flops = flops_of(lambda: bare.step(batch))
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        bare.step(batch)
+        seconds.append(time.perf_counter() - start)
+    inputs = [torch.randn(BATCH, 100), torch.randn(BATCH, 3, RESOLUTION, RESOLUTION)]
+    roof = measure_roof([method.generator, method.discriminator], inputs, bf16)
+    results.send(Step(min(seconds), flops, roof))
+
+
+def in_own_process(work: Callable[[Connection], None]) -> Any:
+    """What `work` sends."""
+    spawn = multiprocessing.get_context("spawn")
+    mine, theirs = spawn.Pipe()
+    spawn.Process(target=work, args=(theirs,), daemon=True).start()
+    theirs.close()
+    return mine.recv()
+
+
 def benchmark(rounds: int, steps: int, classic_steps: int) -> dict[str, list[float]]:
-    """Images/s of each in every round."""
+    """Images/s of each in every round, printed as they come."""
     contestants = {
         "classic": (run_classic, classic_steps),
         "detached": (run_detached, classic_steps),
@@ -258,24 +263,40 @@ def benchmark(rounds: int, steps: int, classic_steps: int) -> dict[str, list[flo
         for name, (_, count) in contestants.items():
             turns[name].send("go")
             rates[name].append(count * BATCH / turns[name].recv())
-        print(f"round {turn} of {rounds}", file=sys.stderr, flush=True)
+        now = ", ".join(f"{name} {values[-1]:.1f}" for name, values in rates.items())
+        print(f"round {turn} of {rounds}: {now} images/s", file=sys.stderr, flush=True)
     # Round 0 warms up caches and kernels.
     return {name: values[1:] for name, values in rates.items()}
 
 
 def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
-    """Print images/s and ratios; 1 if one misses its aim."""
-    parser.add_argument("--steps", type=int, default=62, help="steps of a tick (default: 4 kimg)")
-    parser.add_argument("--classic-steps", type=int, default=12)
+    """Print images/s, ratios and the share of the roof; 1 if one misses its aim."""
+    parser.set_defaults(rounds=3)
+    parser.add_argument(
+        "--seconds", type=float, default=14, help="about as long is a turn of ours; half, of others"
+    )
     arguments = parser.parse_args(words)
-    rates = benchmark(arguments.rounds, arguments.steps, arguments.classic_steps)
+    step = None
+    if not torch.cuda.is_available():
+        step = in_own_process(measure_step)
+        print(f"roof  {step.roof.matrix:.0f} GFLOP/s matrix product, ", end="")
+        print(f"{step.roof.convolution:.0f} convolution; a step has {step.flops / 1e9:.1f} GFLOP")
+    # Ticks of at most 4 kimg, the default.
+    steps = 62 if step is None else max(4, min(62, round(arguments.seconds / step.seconds)))
+    rates = benchmark(arguments.rounds, steps, max(2, min(12, steps // 4)))
     print(f"{RESOLUTION} px, batch {BATCH}")
     for name, values in rates.items():
         low, middle, high = min(values), statistics.median(values), max(values)
         print(f"{name:<8} {middle:8.1f} images/s  ({low:.1f} to {high:.1f})")
     speedup = median_ratio(rates["trainer"], rates["classic"])
     overhead = 1 - median_ratio(rates["trainer"], rates["bare"])
-    print(f"trainer / classic     {speedup:.2f}  (aim: at least 2.3 on a CPU with bf16)")
+    print(f"trainer / classic     {speedup:.2f}  (aim on a CPU with bf16: at least 2.3)")
     print(f"trainer / detached    {median_ratio(rates['trainer'], rates['detached']):.2f}")
     print(f"trainer against bare  {overhead:+.1%} slower  (aim: at most 2 %)")
-    return int(speedup < 2.3 or overhead > 0.02)
+    if step is None or cpu_has_bf16():
+        return int(speedup < 2.3 or overhead > 0.02)
+    share = step.flops * statistics.median(rates["bare"]) / BATCH / 1e9 / step.roof.best
+    print(
+        f"bare / roof           {share:.0%}  (aim: at least 85 % of {step.roof.best:.0f} GFLOP/s)"
+    )
+    return int(share < 0.85 or overhead > 0.02)

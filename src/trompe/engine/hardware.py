@@ -14,6 +14,9 @@ from trompe.errors import UserError, check_count, show
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _MALLOC_OPTIONS = {_M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 << 20, _M_MMAP_MAX: 0}
 
+# In the names of oneDNN's instruction sets that have bfloat16, or set no limit.
+_ISA_WITH_BF16 = ("BF16", "AMX", "AVX10", "DEFAULT", "ALL")
+
 _TRAINER: dict[str, Any] = {
     "accelerator": "auto",
     "devices": "auto",
@@ -33,7 +36,13 @@ def cpu_name() -> str:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 natively (AVX512-BF16, AMX or Arm's BF16)."""
+    """Whether the processor multiplies bfloat16 natively (AVX512-BF16, AMX or Arm's BF16).
+
+    Not where oneDNN, which computes torch's convolutions, is told to keep to older instructions.
+    """
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
+    if not any(word in limit.upper() for word in _ISA_WITH_BF16):
+        return False
     flags: set[str] = set()
     for line in _cpu_info():
         if line.lower().startswith(("flags", "features")):
