@@ -18,6 +18,7 @@ from trompe.data.conversion import convert
 from trompe.errors import UserError
 from trompe.images import make_grid, to_picture, to_uint8
 from trompe.methods.capabilities import FromLatents, require
+from trompe.methods.labels import choose_labels, class_names
 from trompe.methods.trained import find_checkpoint, load_method
 from trompe.runs.naming import find_run
 from trompe.runs.run_folder import RunFolder
@@ -25,7 +26,7 @@ from trompe.stylizers.feed_forward import FeedForward
 from trompe.stylizers.picture_files import as_tensor, read
 from trompe.stylizers.stylizer import check_strength, check_style
 from trompe.stylizers.trained import Embedded, Trained
-from trompe.tasks.sample import generate, latent
+from trompe.tasks.sample import generate, inputs_of, latent
 
 if TYPE_CHECKING:
     import pandas
@@ -42,13 +43,15 @@ class Pictures(Sequence[Image.Image]):
 
     Args:
         images: uint8 (N, C, H, W), C 1 or 3.
+        columns: of the grid; None: about as many as rows.
 
     Attributes:
         images: the same.
     """
 
-    def __init__(self, images: Tensor) -> None:
+    def __init__(self, images: Tensor, columns: int | None = None) -> None:
         self.images = images
+        self._columns = columns
 
     def __len__(self) -> int:
         return len(self.images)
@@ -62,8 +65,8 @@ class Pictures(Sequence[Image.Image]):
         return (to_picture(image) for image in self.images)
 
     def grid(self, columns: int | None = None) -> Image.Image:
-        """All of them, row by row; about as many columns as rows unless `columns` says."""
-        return to_picture(make_grid(self.images, columns))
+        """All of them, row by row; as many columns as it was made with, unless `columns` says."""
+        return to_picture(make_grid(self.images, columns or self._columns))
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""
@@ -123,22 +126,37 @@ class Run:
         found, _ = find_checkpoint(self.folder, self.checkpoint)
         return load_method(self.folder, found, self.trust)
 
-    def sample(self, seeds: Iterable[int] = range(16), batch_size: int = 64) -> Pictures:
+    @property
+    def class_names(self) -> list[str]:
+        """The classes that a conditional run makes images of; empty for any other."""
+        return class_names(self.method, self.facts)
+
+    def sample(
+        self,
+        seeds: Iterable[int] = range(16),
+        batch_size: int = 64,
+        label: str | int | Sequence[str | int] | None = None,
+    ) -> Pictures:
         """Images from latents; a seed gives the same one as `trompe sample`.
 
         Args:
-            seeds: one for each image.
+            seeds: one for each image, or of a conditional run for each image of a class.
             batch_size: images at once.
+            label: of a conditional run: classes by name or number, a row of the grid for each;
+                None: all of them, 32 at most.
 
         Raises:
-            UserError: if the run does not make images from latents, or there are no seeds.
+            UserError: if the run does not make images from latents, or there are no seeds or no
+                such class.
         """
         require(self.method, "sample", self.path)
         assert isinstance(self.method, FromLatents)
         if not (numbers := list(seeds)):
             raise UserError("no images are requested: seeds is empty")
+        labels = choose_labels(label, self.class_names, self.path)
         latents = torch.stack([latent(seed, self.method.latent_shape) for seed in numbers])
-        return Pictures(generate(self.method, latents, batch_size))
+        images = generate(self.method, inputs_of(latents, labels), batch_size)
+        return Pictures(images, len(numbers) if len(labels) > 1 else None)
 
     @cached_property
     def _stylizer(self) -> FeedForward:

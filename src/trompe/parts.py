@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import math
 import re
 import types
@@ -84,6 +85,20 @@ def _takes_up(target: str, name: str) -> bool:
     return name in [one.__name__ for one in getattr(maker, "__mro__", (maker,))]
 
 
+def takes(target: str, name: str) -> bool:
+    """Whether a function or class takes a parameter of that name, itself or by passing it on."""
+    try:
+        maker = find_object(target)
+        makers = [vars(one)["__init__"] for one in getattr(maker, "__mro__", ()) if _inits(one)]
+        return any(name in inspect.signature(one).parameters for one in makers or [maker])
+    except Exception:  # an import may raise anything; making the part tells
+        return False
+
+
+def _inits(one: type) -> bool:
+    return "__init__" in vars(one)
+
+
 def check_parts(config: Any, key: str) -> None:
     """Refuse values of another kind than the parts of a config take, before one is made.
 
@@ -152,7 +167,7 @@ def _parameters(target: str) -> Mapping[str, Any]:
 def _hints(maker: Any) -> dict[str, Any]:
     """By name, annotations of a function's or a class's parameters, passed on ones included."""
     classes = maker.__mro__[::-1] if isinstance(maker, type) else ()
-    makers = [vars(one)["__init__"] for one in classes if "__init__" in vars(one)]
+    makers = [vars(one)["__init__"] for one in classes if _inits(one)]
     kinds: dict[str, Any] = {}
     for one in makers or [maker]:
         with contextlib.suppress(

@@ -22,6 +22,7 @@ COLORS = {
     "blue": (50, 90, 210),
     "black": (20, 20, 20),
 }
+_MODES = len(KINDS) * len(COLORS)
 _BACKGROUND = (235, 235, 230)
 # Smallest and largest radius of the circle around a shape, in units of the image's side.
 _RADII = (0.15, 0.35)
@@ -34,28 +35,35 @@ _VERSION = 1
 class Shapes(ImageData):
     """One colored shape per image, so that modes can be counted.
 
-    The label is the mode, ``kind * len(COLORS) + color``; every mode is equally frequent.
+    The label is the mode, ``kind * len(COLORS) + color``, or one of these two; every mode is
+    equally frequent.
 
     Args:
         size: number of images.
         seed: of the set's content; not the experiment's.
         resolution: side of the images in pixels.
+        label: the factor that is the label, ``kind`` or ``color``; None: both.
         common: see `ImageData`.
 
     Raises:
-        UserError: if there are no images.
+        UserError: if there are no images, or there is no such factor.
     """
 
-    def __init__(self, size: int, seed: int, resolution: int, **common: object) -> None:
+    def __init__(
+        self, size: int, seed: int, resolution: int, label: str | None = None, **common: object
+    ) -> None:
         super().__init__(resolution=resolution, **common)  # type: ignore[arg-type]
         if size < 1:
             raise UserError(f"data.size={size} must be at least 1 image")
+        if label not in (None, "kind", "color"):
+            raise UserError(f"data.label={label} is neither kind nor color")
         self.size = size
         self.seed = seed
+        self.label = label
 
     def open_source(self) -> "ShapesSource":
         """Nothing is drawn before it is read."""
-        return ShapesSource(self.size, self.seed, self.decoding.resolution)
+        return ShapesSource(self.size, self.seed, self.decoding.resolution, self.label)
 
     def factors(self, index: int) -> dict[str, Any]:
         """What image `index` of the whole set shows, see `ShapesSource.factors`."""
@@ -67,14 +75,19 @@ class ShapesSource(Source):
 
     location = "data=shapes"
 
-    def __init__(self, size: int, seed: int, side: int) -> None:
-        self._size, self._seed, self._side = size, seed, side
-        self.class_names = [f"{color} {kind}" for kind in KINDS for color in COLORS]
-        self.labels = np.arange(size, dtype=np.int64) % len(self.class_names)
+    def __init__(self, size: int, seed: int, side: int, label: str | None = None) -> None:
+        self._size, self._seed, self._side, self._label = size, seed, side, label
+        kinds, colors = np.divmod(np.arange(size, dtype=np.int64) % _MODES, len(COLORS))
+        both = [f"{color} {kind}" for kind in KINDS for color in COLORS]
+        self.labels, self.class_names = {
+            "kind": (kinds, list(KINDS)),
+            "color": (colors, list(COLORS)),
+        }.get(label or "", (kinds * len(COLORS) + colors, both))
 
     def fingerprint(self) -> str:
         """Hash of the parameters."""
-        facts = ("shapes", _VERSION, self._size, self._seed, self._side)
+        facts: tuple[object, ...] = ("shapes", _VERSION, self._size, self._seed, self._side)
+        facts += (self._label,) if self._label else ()
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def factors(self, index: int) -> dict[str, Any]:
@@ -84,7 +97,7 @@ class ShapesSource(Source):
             ``kind`` and ``color``, by name; ``x``, ``y``, the center, and ``radius``, of the
             circle around the shape, in units of the image's side, origin at the top left.
         """
-        kind, color = divmod(index % len(self.class_names), len(COLORS))
+        kind, color = divmod(index % _MODES, len(COLORS))
         generator = keyed_generator(self._seed, "shapes", index)
         draws = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
         radius = _RADII[0] + (_RADII[1] - _RADII[0]) * draws[0]

@@ -21,6 +21,7 @@ Rows = TypeVar("Rows", bound=tuple[Any, ...])
 Options = Mapping[str, Sequence[Any]]
 
 _AT_ONCE = 64  # images of a sample grid that are made at once
+_MOST_ROWS = 10  # classes in a sample grid
 
 
 class Images(NamedTuple):
@@ -33,6 +34,13 @@ class Latents(NamedTuple):
     """Latents (N, *latent_shape), standard normal."""
 
     latents: Tensor
+
+
+class LabeledLatents(NamedTuple):
+    """Latents (N, *latent_shape), standard normal, and the labels (N,), int64, of their images."""
+
+    latents: Tensor
+    labels: Tensor
 
 
 class Generates(ABC):
@@ -70,34 +78,55 @@ class FromLatents(Generates):
 
     Attributes:
         latent_shape: of one image's latent.
+        classes: of the labels that images are made for; with 0 there are none, and inputs are
+            `Latents`, otherwise `LabeledLatents`.
         options: keyword arguments of `sample`, with their allowed values.
     """
 
-    inputs_type = Latents
+    inputs_type: type = Latents
     latent_shape: tuple[int, ...]
+    classes: int = 0
     options: ClassVar[Options] = {}
     seed: int
     device: Any
 
     @abstractmethod
-    def sample(self, inputs: Latents, **options: Any) -> Tensor:
+    def sample(self, inputs: Latents | LabeledLatents, **options: Any) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] of the averaged weights, in evaluation mode."""
 
-    def draw_inputs(self, data: Any, count: int, purpose: str) -> Latents:
-        """Latents by the experiment's seed."""
+    def draw_inputs(self, data: Any, count: int, purpose: str) -> Latents | LabeledLatents:
+        """Latents by the experiment's seed, labels of training images chosen by it."""
         generator = keyed_generator(self.seed, purpose)
-        return Latents(torch.randn((count, *self.latent_shape), generator=generator))
+        latents = torch.randn((count, *self.latent_shape), generator=generator)
+        if not self.classes:
+            return Latents(latents)
+        labels = data.labels("train")
+        generator = keyed_generator(self.seed, f"{purpose}/labels")
+        chosen = torch.randint(len(labels), (count,), generator=generator)
+        return LabeledLatents(latents, labels[chosen])
 
-    def generate(self, inputs: Latents) -> Images:
+    def generate(self, inputs: Latents | LabeledLatents) -> Images:
         """See `Generates`."""
         return Images(self.sample(inputs))
 
     def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int | None]:
-        """Images of the same latents every time."""
-        inputs = self.draw_inputs(data, count, "sample grid")
-        parts = torch.arange(count).split(_AT_ONCE)
+        """Images of the same latents every time.
+
+        With classes, a row for each of the first ten, made from the same latents in each.
+        """
+        rows = min(self.classes, _MOST_ROWS, count)
+        columns = count // rows if rows else count
+        latents = self.draw_inputs(data, columns, "sample grid").latents
+        inputs = by_class(latents, range(rows)) if rows else Latents(latents)
+        parts = torch.arange(len(inputs.latents)).split(_AT_ONCE)
         made = [to_uint8(self.sample(on(self.device, take(inputs, i)))).cpu() for i in parts]
-        return torch.cat(made), None
+        return torch.cat(made), columns if rows else None
+
+
+def by_class(latents: Tensor, labels: Sequence[int]) -> LabeledLatents:
+    """A row for each label, in which each latent (N, ...) has its column, row after row."""
+    repeated = latents.repeat(len(labels), *[1] * (latents.dim() - 1))
+    return LabeledLatents(repeated, torch.tensor(labels).repeat_interleave(len(latents)))
 
 
 class FromPictures(ABC):
@@ -184,6 +213,8 @@ def usage(method: Any, run: Path) -> str | None:
     if isinstance(method, FromPictures):
         words.append("content=<picture or folder>")
         words += ["style=<picture or folder>"] if method.takes_style else []
+    if isinstance(method, FromLatents) and method.classes:
+        words.append("label=<class>")
     words += [f"{k}={'|'.join(map(str, values))}" for k, values in method.options.items() if values]
     return " ".join(words)
 

@@ -1,6 +1,6 @@
 """Generative adversarial networks: one update for the whole family."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from trompe.losses import penalties as penalties_of
 from trompe.losses.diffaugment import Augment
 from trompe.losses.weighted_penalties import Penalties, check_every
 from trompe.methods.adversarial_method import Adversarial
-from trompe.methods.capabilities import FromLatents, Latents
+from trompe.methods.capabilities import FromLatents, LabeledLatents, Latents
 from trompe.methods.method import frozen
 
 
@@ -24,6 +24,9 @@ class GAN(Adversarial, FromLatents):
     """A generator G and a discriminator D trained against each other (Goodfellow et al. 2014).
 
     DCGAN, LSGAN, WGAN-GP, SNGAN, R3GAN, StyleGAN and the rest are this class with different parts.
+
+    With classes both networks are given the labels (N,) of the batch, as the keyword `labels`: real
+    and generated images share them (Mirza and Osindero 2014, https://arxiv.org/abs/1411.1784).
 
     Args:
         generator: latents (N, latent_dim) to images (N, C, H, W) in [-1, 1].
@@ -35,6 +38,7 @@ class GAN(Adversarial, FromLatents):
             and times that number (Karras et al. 2020, StyleGAN2, appendix B); 1 by default.
         augment: differentiable augmentation of everything the discriminator sees.
         discriminator_steps: discriminator steps per generator step.
+        classes: number of classes; with 0 the networks are given no labels.
         common: see `Adversarial`.
     """
 
@@ -50,6 +54,7 @@ class GAN(Adversarial, FromLatents):
         discriminator_steps: int,
         generator_penalties: Mapping[str, Any],
         penalty_every: Mapping[str, int],
+        classes: int = 0,
         **common: Any,
     ) -> None:
         super().__init__(generator, discriminator, **common)
@@ -62,6 +67,8 @@ class GAN(Adversarial, FromLatents):
         self.augment = augment
         self.discriminator_steps = discriminator_steps
         self.latent_shape = (int(generator.latent_dim),)  # type: ignore[arg-type]
+        self.classes = classes
+        self.inputs_type = LabeledLatents if classes else Latents
 
     def phase(self) -> str:
         """A discriminator step and, when its turn has come, a generator step.
@@ -85,18 +92,17 @@ class GAN(Adversarial, FromLatents):
         self.augment.prepare(self.clock.kimg)
         real = to_signed(batch.images)
         latents = draws.normal("latents", *self.latent_shape)
+        given: dict[str, Any] = {"labels": batch.labels} if self.classes else {}
+        judge: Callable[..., Tensor] = partial(self.discriminate, **given)
+        generator = partial(self.generator, **given) if given else self.generator
         with torch.set_grad_enabled("g" in names):
-            fake = self.generate_fake(latents, draws)
-        seen = (
-            partial(self.discriminate, purpose="augment real", draws=draws),
-            real,
-            fake.detach(),
-        )
+            fake = self.generate_fake(latents, draws, **given)
+        seen = (partial(judge, purpose="augment real", draws=draws), real, fake.detach())
 
         # Discriminator: max_D  E[log D(x)] + E[log(1 - D(G(z)))] - penalties
         if "d" in names:
-            real_logits = self.discriminate(real, "augment real", draws)
-            fake_logits = self.discriminate(fake.detach(), "augment fake", draws)
+            real_logits = judge(real, "augment real", draws)
+            fake_logits = judge(fake.detach(), "augment fake", draws)
             loss = self.loss.discriminator(real_logits, fake_logits)
             self.track("loss/discriminator", loss)
             self.track_values("logits/real", real_logits)
@@ -111,36 +117,41 @@ class GAN(Adversarial, FromLatents):
         # Generator: max_G  E[log D(G(z))] - penalties
         if "g" in names:
             with frozen(self.discriminator):
-                fake_logits = self.discriminate(fake, "augment generator", draws)
-                loss = self.generator_loss(real, fake_logits, draws)
+                fake_logits = judge(fake, "augment generator", draws)
+                loss = self.generator_loss(real, fake_logits, draws, **given)
                 self.track("loss/generator", loss)
-                made = (self.generator, latents, fake)
+                made = (generator, latents, fake)
                 loss = loss + self.penalize(self.generator_penalties, names, *made, draws)
                 self.step("g", loss)
         for name in lazy("g", names):
-            made = (self.generator, latents, self.generate_fake(latents, draws))
+            made = (generator, latents, self.generate_fake(latents, draws, **given))
             self.step(f"g/{name}", self.penalize(self.generator_penalties, [name], *made, draws))
 
-    def generate_fake(self, latents: Tensor, draws: Draws) -> Tensor:
+    def generate_fake(self, latents: Tensor, draws: Draws, **given: Tensor) -> Tensor:
         """The generator's images of this batch; every time with the same noise."""
         with draws.named("fake"):
-            fake: Tensor = self.generator(latents)
+            fake: Tensor = self.generator(latents, **given)
         return fake
 
-    def generator_loss(self, real: Tensor, fake_logits: Tensor, draws: Draws) -> Tensor:
+    def generator_loss(
+        self, real: Tensor, fake_logits: Tensor, draws: Draws, **given: Tensor
+    ) -> Tensor:
         """The pair's generator loss; a relativistic one also sees the real images' logits."""
         if not self.loss.pairs_real:
             return self.loss.generator(fake_logits)
         with torch.no_grad():
-            real_logits = self.discriminate(real, "augment real", draws)
+            real_logits = self.discriminate(real, "augment real", draws, **given)
         return self.loss.generator(real=real_logits, fake=fake_logits)
 
-    def discriminate(self, images: Tensor, purpose: str, draws: Draws) -> Tensor:
-        """Logits (N,) of augmented images; within a batch, one purpose means one augmentation."""
+    def discriminate(self, images: Tensor, purpose: str, draws: Draws, **given: Tensor) -> Tensor:
+        """Logits (N,) of augmented images; within a batch, one purpose means one augmentation.
+
+        `given` are the `labels`, if there are classes.
+        """
         if self.augment.draws:
             images = self.augment(images, draws.uniform(purpose, self.augment.draws))
         with draws.named(purpose):
-            logits: Tensor = self.discriminator(images)
+            logits: Tensor = self.discriminator(images, **given)
         return logits
 
     def penalize(self, penalties: Penalties, names: Sequence[str], *arguments: Any) -> Tensor:
@@ -149,9 +160,10 @@ class GAN(Adversarial, FromLatents):
         return penalties(names, self.value, self.track, tensors, draws)
 
     @torch.no_grad()
-    def sample(self, inputs: Latents, **options: Any) -> Tensor:
+    def sample(self, inputs: Latents | LabeledLatents, **options: Any) -> Tensor:
         """Images in [-1, 1], (N, C, H, W), of the averaged generator in evaluation mode."""
-        images: Tensor = self.generator_ema(inputs.latents)
+        given = inputs._asdict()
+        images: Tensor = self.generator_ema(given.pop("latents"), **given)
         return images.float()
 
 

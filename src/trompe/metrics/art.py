@@ -65,7 +65,7 @@ class ArtFID(Comparison):
         """Both factors and their product, whose error is to first order."""
         self.style.with_errors = self.with_errors
         scores = {**self.content.scores(rows[:, :1]), **self.style.scores(rows[:, 1:])}
-        (kept, kept_error, _), (met, met_error, note) = (scores[name] for name in self._names)
+        (kept, kept_error, _), (met, met_error, note) = (scores[name][:3] for name in self._names)
         error = None
         if kept_error is not None and met_error is not None:
             error = math.hypot(kept_error * (1 + met), met_error * (1 + kept))

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from trompe import __version__
@@ -13,7 +14,7 @@ from trompe.lookup import find_function
 from trompe.metrics import measures as known_measures
 from trompe.metrics.comparison import Comparison
 from trompe.metrics.features import FeatureNetwork
-from trompe.metrics.marks import undefined
+from trompe.metrics.marks import is_per_class, undefined
 from trompe.metrics.order import random_order
 from trompe.metrics.own_measures import call, code_sha256, rehearsal
 from trompe.metrics.reference import Reference, ReferenceData, extract, load_reference
@@ -46,14 +47,17 @@ class FeatureComparison(Comparison):
         split: Literal["train", "validation"] = "train",
         cache_dir: Path | str | None = None,
     ) -> None:
-        super().__init__(n_images, features.dim)
-        check_count("metrics: n_reference", n_reference, 2)
-        self.features = features
-        self.measures = {
+        functions = {
             name.rpartition(".")[2]: find_function(known_measures.__name__, "", name, "measures")
             for name in measures
         }
         self._is_teacher = False
+        with_labels = any(map(is_per_class, functions.values()))
+        super().__init__(n_images, features.dim + with_labels)
+        check_count("metrics: n_reference", n_reference, 2)
+        self.features = features
+        self.measures = functions
+        self.needs = ("labels",) if with_labels else ()
         self._parts: dict[str, tuple[str, ...]] = dict.fromkeys(self.measures, ("",))
         self.n_reference = n_reference
         self.split = split
@@ -84,8 +88,22 @@ class FeatureComparison(Comparison):
         self.undefined = {name: why for name, why in reasons.items() if why is not None}
 
     def measure_rows(self, outputs: Any, inputs: Any) -> Tensor:
-        """The features of the images, a tensor or one by one: see `FeatureNetwork`."""
-        return self.features(outputs.images)
+        """The features of the images, a tensor or one by one: see `FeatureNetwork`.
+
+        With a measure per class, their labels are the last column.
+
+        Raises:
+            UserError: if nobody knows the labels.
+        """
+        features = self.features(outputs.images)
+        if "labels" not in self.needs:
+            return features
+        if inputs is None:
+            raise UserError(
+                "metrics: a measure per class needs the classes that images were generated for: "
+                "evaluate a conditional run, by run="
+            )
+        return torch.cat([features, inputs.labels[:, None].to(features)], 1)
 
     def scores(self, rows: Tensor) -> dict[str, Score]:
         """The measures of all images' features.
@@ -193,10 +211,8 @@ def teachers_of(method: Any) -> list[str]:
     return sorted({name for m in method.modules() for name in getattr(m, "teachers", ())})
 
 
-def _part(
-    function: Callable[..., Any], reference: Reference, part: str, generated: Tensor
-) -> Score:
-    return call(function, reference, generated)[part]
+def _part(function: Callable[..., Any], reference: Reference, part: str, rows: Tensor) -> Score:
+    return call(function, reference, rows)[part]
 
 
 def _own_code(function: Callable[..., Any]) -> dict[str, str]:

@@ -1,19 +1,28 @@
-"""Marks on measures: which way is better, and what a measure requires."""
+"""Marks on measures: which way is better, and what a measure takes and requires."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from torch import Tensor
-
 from trompe.metrics.reference import Reference
 
-Measure = TypeVar("Measure", bound=Callable[[Reference, Tensor], Any])
+Measure = TypeVar("Measure", bound=Callable[..., Any])
 
 
 def higher_is_better(measure: Measure) -> Measure:
     """Mark a measure for which higher is better."""
     measure.higher_is_better = True  # type: ignore[attr-defined]
     return measure
+
+
+def per_class(measure: Measure) -> Measure:
+    """Mark a measure that also takes the classes (N,), int64, that images were generated for."""
+    measure.per_class = True  # type: ignore[attr-defined]
+    return measure
+
+
+def is_per_class(measure: Callable[..., Any]) -> bool:
+    """Whether a measure is marked so."""
+    return bool(getattr(measure, "per_class", False))
 
 
 def needs(attribute: str, otherwise: str) -> Callable[[Measure], Measure]:

@@ -2,7 +2,8 @@
 
 Each is a function of a `Reference` and generated features (N, D), returning a `Score`; its name is
 what `measures` of `conf/metrics/*.yaml` lists and what the record calls it, before the name of the
-features (``fd_efflite0``). Lower is better, unless it is marked `higher_is_better`.
+features (``fd_efflite0``). Lower is better, unless it is marked `higher_is_better`. One that is
+marked `per_class` also takes the classes that images were generated for, of a conditional model.
 
 Raises, all of them:
     ValueError: saying how many images are needed, if there are too few.
@@ -12,21 +13,16 @@ import torch
 from torch import Tensor
 
 from trompe.metrics import frechet, inception, kernel, manifold
-from trompe.metrics.marks import higher_is_better, needs
+from trompe.metrics.marks import higher_is_better, needs, per_class
 from trompe.metrics.order import shuffled
+from trompe.metrics.per_class import mean_over_classes
 from trompe.metrics.reference import Reference
 from trompe.metrics.score import Score
 
 
 def fd(reference: Reference, generated: Tensor) -> Score:
     """Fréchet distance (Heusel et al. 2017)."""
-    count, features = generated.shape
-    note = None
-    if count <= features:
-        note = (
-            f"{count} images are too few for a covariance of {features} features, which needs "
-            f"{features + 1}: fd is far too high; kd is not"
-        )
+    note = _too_few(len(generated), generated.shape[1], "fd is far too high; kd is not")
     return Score(float(frechet.frechet_distance(reference.gaussian, generated)), None, note)
 
 
@@ -94,3 +90,48 @@ def modes(reference: Reference, generated: Tensor) -> Score:
     counts = torch.bincount(reference.labels[torch.cat(neighbors)], minlength=reference.classes)
     present = counts >= max(1, len(generated) / (10 * reference.classes))
     return Score(float(present.double().mean()))
+
+
+@per_class
+def fd_per_class(reference: Reference, generated: Tensor, labels: Tensor) -> Score:
+    """Intra-class Fréchet distance (Miyato and Koyama 2018, sec. 5): each, and the mean."""
+
+    def one(label: int, made: Tensor) -> Score:
+        gaussian = reference.gaussian_of_class(label)
+        return Score(float(frechet.frechet_distance(gaussian, made)))
+
+    score = mean_over_classes(one, reference, generated, labels, least=2)
+    fewest = int(min(n for n in torch.bincount(labels.cpu()).tolist() if n >= 2))
+    told = "fd_per_class is far too high; kd_per_class is not"
+    notes = [score.note, _too_few(fewest, generated.shape[1], told, " of a class")]
+    return score._replace(note="; ".join(filter(None, notes)) or None)
+
+
+@per_class
+def kd_per_class(reference: Reference, generated: Tensor, labels: Tensor) -> Score:
+    """Kernel distance of each class, and the mean: for classes of few images."""
+
+    def one(label: int, made: Tensor) -> Score:
+        return kernel.kernel_distance(reference.of_class(label), made)
+
+    return mean_over_classes(one, reference, generated, labels, least=2)
+
+
+@higher_is_better
+@per_class
+def precision_per_class(reference: Reference, generated: Tensor, labels: Tensor) -> Score:
+    """Share of generated images that look like real ones of their class: each, and the mean."""
+
+    def one(label: int, made: Tensor) -> Score:
+        return manifold.precision(reference.of_class(label), made)
+
+    return mean_over_classes(one, reference, generated, labels, least=4)
+
+
+def _too_few(count: int, features: int, told: str, of_what: str = "") -> str | None:
+    if count > features:
+        return None
+    return (
+        f"{count} images{of_what} are too few for a covariance of {features} features, which needs "
+        f"{features + 1}: {told}"
+    )

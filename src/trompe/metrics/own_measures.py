@@ -13,6 +13,7 @@ from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 from trompe.metrics.features import FeatureNetwork
 from trompe.metrics.frechet import fit_gaussian
+from trompe.metrics.marks import is_per_class
 from trompe.metrics.order import random_order
 from trompe.metrics.reference import Reference, ReferenceData, extract
 from trompe.metrics.score import Score, as_score
@@ -21,19 +22,25 @@ from trompe.own_code import describe, is_own, name_of, place_of
 _REHEARSED = 64  # real images that a rehearsal looks at
 
 
-def call(function: Callable[..., Any], reference: Reference, generated: Tensor) -> dict[str, Score]:
+def call(function: Callable[..., Any], reference: Reference, rows: Tensor) -> dict[str, Score]:
     """The scores of a measure, by what is added to its name; nothing for a single one.
+
+    Args:
+        function: the measure.
+        reference: real images.
+        rows: of generated images: their features, and for a measure per class a column of labels.
 
     Raises:
         ValueError: saying how many images are needed, if there are too few.
         UserError: if the measure has a mistake, or returns no score.
     """
+    given = _arguments(function, reference, rows)
     if not is_own(function):
-        return {"": function(reference, generated)}
+        return {"": function(*given)}
     what = f"metrics: {name_of(function)}"
-    _check_signature(function, what)
+    _check_signature(function, what, len(given))
     try:
-        returned: Any = function(reference, generated)
+        returned: Any = function(*given)
     except (UserError, MemoryError):
         raise
     except ValueError as error:
@@ -52,13 +59,22 @@ def call(function: Callable[..., Any], reference: Reference, generated: Tensor) 
     return {name: as_score(value, f"{what}: {name}") for name, value in returned.items()}
 
 
-def _check_signature(function: Callable[..., Any], what: str) -> None:
+def _arguments(
+    function: Callable[..., Any], reference: Reference, rows: Tensor
+) -> tuple[Reference | Tensor, ...]:
+    features = reference.features.shape[1]
+    labels = (rows[:, features].long(),) if is_per_class(function) else ()
+    return reference, rows[:, :features], *labels
+
+
+def _check_signature(function: Callable[..., Any], what: str, count: int) -> None:
     try:
-        inspect.signature(function).bind(None, None)
+        inspect.signature(function).bind(*[None] * count)
     except TypeError as error:
+        labels = " and their labels (N,)" if count > 2 else ""
         raise UserError(
             f"{what} takes {inspect.signature(function)}: a measure takes a "
-            "trompe.metrics.reference.Reference and generated features (N, D)"
+            f"trompe.metrics.reference.Reference and generated features (N, D){labels}"
         ) from error
 
 
@@ -75,7 +91,8 @@ def rehearsal(
     They are those of a few real images, over and over, with a little noise.
 
     Returns:
-        A reference of `n_reference` features at most, and `n_images` others, (n_images, D).
+        A reference of `n_reference` features at most, and `n_images` others with a column of
+        labels, (n_images, D + 1).
     """
     size = data.split_size(split)
     chosen = random_order(size, "rehearsal")[:_REHEARSED]
@@ -83,10 +100,12 @@ def rehearsal(
     known = data.gather(split, chosen).labels
     rows = torch.arange(min(n_reference, size)) % len(few)
     real = _disturbed(few[rows], "real")
-    made = _disturbed(few[torch.arange(n_images) % len(few)], "made")
-    classes = len(data.class_names)
+    others = torch.arange(n_images) % len(few)
+    made = _disturbed(few[others], "made")
+    names = data.class_names
     gaussian = fit_gaussian(few)
-    return Reference(real, known[rows], classes, gaussian, made, features.classifier), made
+    reference = Reference(real, known[rows], len(names), gaussian, made, features.classifier, names)
+    return reference, torch.cat([made, known[others, None].to(made)], 1)
 
 
 def _disturbed(features: Tensor, purpose: str) -> Tensor:

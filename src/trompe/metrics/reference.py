@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,6 +51,7 @@ class Reference:
         gaussian: fitted to the features.
         held_out: features (M, D) of real images that were not trained on, if there are any.
         classifier: weights (classes, D) of the feature network's own last layer, if it is kept.
+        class_names: a name for each label.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Reference:
         gaussian: Gaussian,
         held_out: Tensor | None = None,
         classifier: Tensor | None = None,
+        class_names: Sequence[str] = (),
     ) -> None:
         self.features = features
         self.labels = labels
@@ -67,6 +70,22 @@ class Reference:
         self.gaussian = gaussian
         self.held_out = held_out
         self.classifier = classifier
+        self.class_names = list(class_names)
+        self._gaussians: dict[int, Gaussian] = {}
+
+    def of_class(self, label: int) -> Tensor:
+        """The features (n, D) of a class."""
+        return self.features[self.labels == label]
+
+    def gaussian_of_class(self, label: int) -> Gaussian:
+        """Fitted to the features of a class, of which there are at least 2."""
+        if label not in self._gaussians:
+            self._gaussians[label] = fit_gaussian(self.of_class(label))
+        return self._gaussians[label]
+
+    def name_of(self, label: int) -> str:
+        """The name of a class; its number if it has none."""
+        return self.class_names[label] if label < len(self.class_names) else str(label)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -107,8 +126,15 @@ def load_reference(
             contents: dict[str, Any] = {name: tensor.numpy() for name, tensor in arrays.items()}
             keep(path, lambda file: np.savez(file, **contents), "wb")
     gaussian = Gaussian(arrays["mean"], arrays["root"], arrays["trace"])
-    labels, classes = arrays["labels"], len(data.class_names)
-    return Reference(arrays["features"], labels, classes, gaussian, classifier=features.classifier)
+    names = data.class_names
+    return Reference(
+        arrays["features"],
+        arrays["labels"],
+        len(names),
+        gaussian,
+        classifier=features.classifier,
+        class_names=names,
+    )
 
 
 def extract(features: FeatureNetwork, data: ReferenceData, split: str, indices: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """A metric's value with its uncertainty, where known."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +16,15 @@ _REPLICATIONS = 25
 
 
 class Score(NamedTuple):
-    """A value, its standard error if one is known, and what a reader must know, if anything."""
+    """A value, its standard error if one is known, and what a reader must know, if anything.
+
+    `classes` are the values of single classes by name, where it is their mean.
+    """
 
     value: float
     standard_error: float | None = None
     note: str | None = None
+    classes: Mapping[str, float] | None = None
 
 
 def as_score(value: Any, what: str) -> Score:

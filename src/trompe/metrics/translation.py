@@ -36,6 +36,8 @@ class DirectedComparison(FeatureComparison):
             known = " nor ".join(_DIRECTIONS)
             raise UserError(f"metrics: direction={direction} is neither {known}")
         self.direction = direction
+        if self.needs:
+            raise UserError("metrics: translations have no classes: choose no measure per class")
         self.needs = ("b_to_a",)
 
     def record_name(self, measure: str) -> str:

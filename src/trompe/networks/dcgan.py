@@ -6,7 +6,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from trompe.errors import Count
+from trompe.errors import Count, UserError
+from trompe.networks.class_projection import make_projection
+from trompe.networks.conditional_norm import ConditionalNorm, Layers
 from trompe.networks.init import check_power_of_two, init_normal
 
 Norm = Callable[[int], nn.Module]
@@ -18,8 +20,10 @@ def _widths(resolution: int, width: int, max_multiplier: int) -> list[int]:
     return [width * min(2**i, max_multiplier) for i in range(stages)]
 
 
-def _norm(norm: Norm | None, channels: int) -> list[nn.Module]:
-    return [norm(channels)] if norm is not None else []
+def _norm(norm: Norm | None, channels: int, classes: int = 0) -> list[nn.Module]:
+    if norm is None:
+        return []
+    return [ConditionalNorm(norm(channels), channels, classes) if classes else norm(channels)]
 
 
 class Project(nn.ConvTranspose2d):
@@ -55,9 +59,10 @@ class DCGANGenerator(nn.Module):
         width: feature maps at half the resolution; doubled at every coarser stage.
         max_multiplier: no stage has more than `max_multiplier * width` maps.
         norm: makes a normalization layer from a channel count; None leaves it out.
+        classes: of the labels, which scale and shift what is normalized; 0 for none.
 
     Raises:
-        UserError: if the resolution is not supported.
+        UserError: if the resolution is not supported, or there are classes and no normalization.
     """
 
     def __init__(
@@ -68,30 +73,40 @@ class DCGANGenerator(nn.Module):
         width: Count = 64,
         max_multiplier: int = 8,
         norm: Norm | None = nn.BatchNorm2d,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         check_power_of_two(resolution)
+        if classes and norm is None:
+            raise UserError(
+                "model.generator.norm=null leaves no place for the classes: this generator has "
+                "them scale and shift what is normalized"
+            )
         self.latent_dim = latent_dim
         widths = _widths(resolution, width, max_multiplier)[::-1]
         bias = norm is None
         layers: list[nn.Module] = [
             Project(latent_dim, widths[0], 4, 1, 0, bias=bias),
-            *_norm(norm, widths[0]),
+            *_norm(norm, widths[0], classes),
             nn.ReLU(inplace=True),
         ]
         for before, after in pairwise(widths):
             layers += [
                 nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias),
-                *_norm(norm, after),
+                *_norm(norm, after, classes),
                 nn.ReLU(inplace=True),
             ]
         layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1, bias=bias), nn.Tanh()]
-        self.layers: Callable[[Tensor], Tensor] = nn.Sequential(*layers)
+        self.layers = Layers(*layers)
         init_normal(self)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Latents (N, latent_dim) to images (N, channels, resolution, resolution) in [-1, 1]."""
-        return self.layers(z)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents (N, latent_dim), and labels (N,) if there are classes, to images in [-1, 1].
+
+        These are (N, channels, resolution, resolution).
+        """
+        images: Tensor = self.layers(z, labels)
+        return images
 
 
 class DCGANDiscriminator(nn.Module):
@@ -104,6 +119,7 @@ class DCGANDiscriminator(nn.Module):
         max_multiplier: no stage has more than `max_multiplier * width` maps.
         norm: makes a normalization layer from a channel count, for all but the first and last
             layer (sec. 3); None leaves it out.
+        classes: of the labels, by projection (Miyato and Koyama 2018); 0 for none.
 
     Raises:
         UserError: if the resolution is not supported.
@@ -116,6 +132,7 @@ class DCGANDiscriminator(nn.Module):
         width: Count = 64,
         max_multiplier: int = 8,
         norm: Norm | None = nn.BatchNorm2d,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         check_power_of_two(resolution)
@@ -132,9 +149,17 @@ class DCGANDiscriminator(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         layers.append(Reduce(widths[-1], 1, 4, 1, 0, bias=bias))
-        self.layers: Callable[[Tensor], Tensor] = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*layers)
         init_normal(self)
+        self.projection = make_projection(widths[-1], classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (N, channels, resolution, resolution) in [-1, 1] to logits (N,)."""
-        return self.layers(images).flatten()
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (N, channels, H, W) in [-1, 1], and labels (N,) if there are classes, to (N,)."""
+        *before, last = self.layers
+        features = images
+        for layer in before:
+            features = layer(features)
+        logits: Tensor = last(features).flatten()
+        if self.projection is not None:
+            logits = logits + self.projection(features.sum((2, 3)), labels)
+        return logits

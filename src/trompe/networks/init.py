@@ -12,12 +12,14 @@ _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 def init_normal(network: nn.Module, std: float = 0.02) -> None:
     """Weights from N(0, std), biases 0; normalization weights from N(1, std), biases 0.
 
+    Embeddings of labels stay as they are, so that each kind has values of its own.
+
     Radford et al. 2015, sec. 4: "All weights were initialized from a zero-centered Normal
     distribution with standard deviation 0.02"; the normalization's follow the common practice.
     """
     for module in network.modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
-        if not isinstance(weight, nn.Parameter):
+        if not isinstance(weight, nn.Parameter) or isinstance(module, nn.Embedding):
             continue
         nn.init.normal_(weight, 0.0 if isinstance(module, _CONVOLUTIONS) else 1.0, std)
         if isinstance(bias, nn.Parameter):

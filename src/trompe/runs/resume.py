@@ -22,6 +22,10 @@ FREE_KEYS = (
     "logger",
     "trainer.num_nodes",
     "trainer.devices",
+    # What conditional=true fills in, by the data.
+    "model.classes",
+    "model.generator.classes",
+    "model.discriminator.classes",
 )
 
 

@@ -66,6 +66,7 @@ FACTS: Shape = {
     "cwd": TEXT,
     "command": [TEXT],
     "data_fingerprint": TEXT,
+    "class_names": [TEXT],
     "best": Maybe({"metric": TEXT, "value": NUMBER, "kimg": NUMBER}),
     "sessions": [{"started": TIME, "processes": WHOLE, "from_kimg": NUMBER}],
     "protocols": Each({"better": TEXT}),

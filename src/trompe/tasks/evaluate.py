@@ -139,6 +139,8 @@ def make_card(
         values[name] = {"value": score.value, "standard_error": error, "interval_95": interval}
         if score.note:
             values[name]["note"] = score.note
+        if score.classes:
+            values[name]["classes"] = dict(score.classes)
     return {
         "subject": dict(subject),
         "values": values,
@@ -156,6 +158,10 @@ def report(card: dict[str, Any], path: Path) -> Path:
         low_high = entry["interval_95"]
         interval = f"  [{low_high[0]:.6g}, {low_high[1]:.6g}]" if low_high else ""
         print(f"  {name:<{width}}  {entry['value']:<14.8g}{interval}")
+        if classes := entry.get("classes"):
+            low, high = (f(classes, key=classes.__getitem__) for f in (min, max))
+            ends = " to ".join(f"{classes[name]:.6g} ({name})" for name in (low, high))
+            print(f"  {'':<{width}}  {len(classes)} classes, from {ends}")
     for name, why in card["undefined"].items():
         print(f"  {name:<{width}}  not measured: {why}")
     for note in dict.fromkeys(e["note"] for e in card["values"].values() if "note" in e):

@@ -14,24 +14,35 @@ from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError, check_count, check_positive
 from trompe.files import whole_folder
 from trompe.images import make_grid, save_animation, save_grid, save_picture, to_picture, to_uint8
-from trompe.methods.capabilities import FromLatents, Latents, on, require
+from trompe.methods.capabilities import (
+    FromLatents,
+    LabeledLatents,
+    Latents,
+    by_class,
+    on,
+    require,
+    take,
+)
+from trompe.methods.labels import MOST, as_folders, choose_labels, class_names
 from trompe.methods.trained import find_checkpoint, load_method
 from trompe.paths import expand
 from trompe.runs.naming import find_run
 
 # The files that `sample` writes into its folder.
-_SAMPLES = re.compile(r"images/\d{4,}\.png|grid\.png|interpolation\.(png|gif)")
+_SAMPLES = re.compile(r"images/([^/]+/)?\d{4,}\.png|grid\.png|interpolation\.(png|gif)")
 
 
 def sample(cfg: DictConfig) -> Path:
     """Write what `sample.yaml` asks for; returns the folder.
 
     `images/<seed>.png` per seed, `grid.png`, and `interpolation.png` and `.gif` through the first
-    `interpolation.keyframes` of the seeds. A seed gives the same latent in every run.
+    `interpolation.keyframes` of the seeds. A seed gives the same latent in every run. Of a
+    conditional run `images/<class>/<seed>.png`, a row of the grid for each class, and an
+    interpolation of the first.
 
     Raises:
-        UserError: if the run or checkpoint is missing, the seeds cannot be read, or the folder
-            already exists and `overwrite` is false.
+        UserError: if the run or checkpoint is missing, the seeds or classes cannot be read, or the
+            folder already exists and `overwrite` is false.
     """
     run = find_run(cfg.run, cfg.paths.output_dir)
     check_count("n", cfg.n, 0)
@@ -40,26 +51,37 @@ def sample(cfg: DictConfig) -> Path:
     check_count("interpolation.frames", cfg.interpolation.frames)
     check_positive("interpolation.fps", cfg.interpolation.fps)
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
-    seeds = parse_seeds(cfg.seeds, cfg.n)
     method = load_method(run, checkpoint, cfg.trust)
     require(method, "sample", run.path)
     assert isinstance(method, FromLatents)
+    names = class_names(method, run.read_facts())
+    labels = choose_labels(cfg.label, names, run.path)
+    rows = max(1, len(labels))
+    seeds = parse_seeds(cfg.seeds, -(-cfg.n // rows))
     kimg = checkpoint["clock"]["images"] / 1000
     out = expand(cfg.out, "out") if cfg.out else run.path / "generated" / f"{which}_{kimg:g}"
     out = out.absolute()
     check_target(out, cfg.overwrite)
     latents = torch.stack([latent(seed, method.latent_shape) for seed in seeds])
-    images = generate(method, latents, cfg.batch_size)
+    images = generate(method, inputs_of(latents, labels), cfg.batch_size)
     with whole_folder(out, replace=True) as work:
-        for seed, image in zip(seeds, images, strict=True):
-            save_picture(to_picture(image), work / "images" / f"{seed:04d}.png")
-        save_grid(images, work / "grid.png")
+        folders = [work / "images" / name for name in as_folders(names, labels) or [""]]
+        files = [folder / f"{seed:04d}.png" for folder in folders for seed in seeds]
+        for file, image in zip(files, images, strict=True):
+            save_picture(to_picture(image), file)
+        save_grid(images, work / "grid.png", len(seeds) if rows > 1 else None)
         if len(seeds) > 1 and cfg.interpolation.keyframes > 1:
-            write_interpolation(method, latents[: cfg.interpolation.keyframes], cfg, work)
+            keyframes = latents[: cfg.interpolation.keyframes]
+            write_interpolation(method, keyframes, cfg, work, labels[:1])
         made = sorted(path.name for path in work.iterdir())
-    print(f"{len(seeds)} images of {run.path.name} at {kimg:g} kimg ({which}):")
+    print(f"{len(images)} images of {run.path.name} at {kimg:g} kimg ({which}):")
     for name in made:
         print(f"  {out / name}")
+    if labels:
+        what = "class" if len(labels) == 1 else "classes, a row of the grid each"
+        print(f"  {what}: {', '.join(names[label] for label in labels)}")
+    if cfg.label is None and len(names) > MOST:
+        print(f"  the first {MOST} of {len(names)} classes: label= chooses others")
     return out
 
 
@@ -115,9 +137,15 @@ def latent(seed: int, shape: Sequence[int]) -> Tensor:
     return torch.randn(shape, generator=keyed_generator(seed, "sample"))
 
 
-def generate(method: FromLatents, latents: Tensor, batch_size: int) -> Tensor:
-    """uint8 images (N, C, H, W) on the CPU for latents (N, *latent_shape)."""
-    batches = (on(method.device, Latents(z)) for z in latents.split(batch_size))
+def inputs_of(latents: Tensor, labels: Sequence[int]) -> Latents | LabeledLatents:
+    """What images are made from: all latents (N, ...) for each of the labels, if there are any."""
+    return by_class(latents, labels) if labels else Latents(latents)
+
+
+def generate(method: FromLatents, inputs: Latents | LabeledLatents, batch_size: int) -> Tensor:
+    """uint8 images (N, C, H, W) on the CPU."""
+    parts = torch.arange(len(inputs.latents)).split(batch_size)
+    batches = (on(method.device, take(inputs, rows)) for rows in parts)
     return torch.cat([to_uint8(method.sample(batch)).cpu() for batch in batches])
 
 
@@ -134,16 +162,20 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 def write_interpolation(
-    method: FromLatents, keyframes: Tensor, cfg: DictConfig, folder: Path
+    method: FromLatents, keyframes: Tensor, cfg: DictConfig, folder: Path, label: Sequence[int]
 ) -> None:
-    """A strip from keyframe to keyframe, and an animation that passes through all and returns."""
+    """A strip from keyframe to keyframe, and an animation that passes through all and returns.
+
+    `label` holds the one class of their images, if there are classes.
+    """
     frames, strip = cfg.interpolation.frames, 8
     pairs = list(itertools.pairwise(keyframes))
     rows = torch.stack([slerp(a, b, i / (strip - 1)) for a, b in pairs for i in range(strip)])
-    save_grid(generate(method, rows, cfg.batch_size), folder / "interpolation.png", columns=strip)
+    images = generate(method, inputs_of(rows, label), cfg.batch_size)
+    save_grid(images, folder / "interpolation.png", columns=strip)
     loop = [*pairs, (keyframes[-1], keyframes[0])]
     path = torch.stack([slerp(a, b, i / frames) for a, b in loop for i in range(frames)])
-    images = generate(method, path, cfg.batch_size)
+    images = generate(method, inputs_of(path, label), cfg.batch_size)
     scale = max(1, 192 // images.shape[-1])
     pictures = [to_picture(make_grid(image[None])) for image in images]
     size = (pictures[0].width * scale, pictures[0].height * scale)

@@ -30,6 +30,7 @@ from trompe.own_code import name_of, own_code
 from trompe.parts import make
 from trompe.training.beginning_weights import begin_with
 from trompe.training.best import Best
+from trompe.training.classes import check_conditional, class_names, with_classes
 from trompe.training.lightning import make_strategy, without_handlers
 from trompe.training.recorded import Beginning
 from trompe.training.samples import SampleGrid
@@ -101,15 +102,19 @@ def build(session: Session) -> Job:
     check_count("model.accumulate", accumulate)
     Share(0, processes.count, accumulate).rows(clock.batch_size)
     check_batches(config)
+    check_conditional(config)
     trackers = make_trackers(session, processes.is_first)
     data = make(config["data"], "data")
     with own_code("data"):
         data.prepare_data()
         data.setup("fit")
         check_stream(data, config["data"], config["seed"], clock.batch_size)
-        data_facts = {"data_fingerprint": data.fingerprint}
+        data_facts: dict[str, Any] = {"data_fingerprint": data.fingerprint}
     if data.credits:
         data_facts["data_credits"] = data.credits
+    config = session.config = with_classes(session, data)
+    if config.get("conditional"):
+        data_facts["class_names"] = class_names(data)
     if trainer_config["accelerator"] == "cpu":
         keep_freed_memory()
     torch.manual_seed(keyed_seed(config["seed"], "weights"))
