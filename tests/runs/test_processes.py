@@ -129,6 +129,34 @@ def test_an_augmentation_that_adapts_is_the_same_everywhere(outside: Trompe) -> 
     check_alike(one, parts)
 
 
+# Rises at once: few discriminators are wrong about nearly all images.
+ADA = ["model/augment=ada", "model.augment.target=-0.95", "model.augment.ada_kimg=0.1"]
+ADA = ["train", *TINY, *FAMILIES["dcgan"], *NO_NORM, *ODD, *ADA, "model.penalties.r1=1"]
+ADA += ["+model.optimizer.eps=1e-4", "metrics=[]"]
+
+
+def test_ada_is_the_same_everywhere(trompe: Trompe) -> None:
+    arguments = [*(o for o in ADA if not o.startswith("metrics.")), "kimg=0.096"]
+    trompe(*arguments, "name=a_one")
+    trompe(*arguments, "name=b_two", *TWO)
+    trompe(*arguments, "name=c_parts", "model.accumulate=2")
+    trompe(*arguments, "name=d_resumed", "kimg=0.048")
+    one, two, parts, resumed = trompe.runs()
+    # In the middle of the batches after which the probability changes.
+    state = load(resumed.last_checkpoint)["state_dict"]
+    assert int(state["augment.batches"]) == 2
+    assert float(state["augment.probability"]) == pytest.approx(0.32)
+    trompe("train", f"run={resumed.path}", "kimg=0.096")
+    a, b = load(one.last_checkpoint), load(resumed.last_checkpoint)
+    assert difference({k: a[k] for k in RESULT}, {k: b[k] for k in RESULT}) is None
+    assert float(a["state_dict"]["augment.probability"]) == pytest.approx(0.8)
+    assert values(one) == values(resumed)
+    recorded = [record["augment/probability"] for record in values(one)]
+    assert recorded == pytest.approx([2 / 6 * 0.32, (2 * 0.32 + 4 * 0.64) / 6])
+    check_alike(one, two)
+    check_alike(one, parts)
+
+
 CARELESS = [*TINY, "model=mlp_gan", "model.discriminator.width=16", "kimg=0.048"]
 
 

@@ -33,6 +33,10 @@ class Augment(nn.Module):
     def prepare(self, kimg: float) -> None:
         """Get ready for a batch: what follows a schedule is brought up to date."""
 
+    def values(self) -> dict[str, Tensor]:
+        """Numbers of this batch to record, by name; the same names in every batch."""
+        return {}
+
     def observe(self, real_logits: Tensor, share: Share) -> None:
         """Look at the logits of augmented real images, and adapt. Once in a batch.
 

@@ -107,6 +107,8 @@ class GAN(Adversarial, FromLatents):
             self.track("loss/discriminator", loss)
             self.track_values("logits/real", real_logits)
             self.track_values("logits/fake", fake_logits)
+            for name, value in self.augment.values().items():
+                self.track(f"augment/{name}", value)
             loss = loss + self.penalize(self.penalties, names, *seen, draws)
             if (logits := self.of_batch("real logits", real_logits)) is not None:
                 self.augment.observe(logits, draws.share)
