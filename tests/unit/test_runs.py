@@ -8,11 +8,12 @@ from PIL import Image
 
 from trompe.errors import UserError
 from trompe.images import make_grid, save_grid, to_uint8
+from trompe.methods.capabilities import slerp
 from trompe.runs.plots import draw_curves
 from trompe.runs.resume import apply_change, differing_keys, find_unfinished, is_free
 from trompe.runs.run_folder import RunFolder, new_run_path, open_run
 from trompe.runs.shape import flatten
-from trompe.tasks.sample import latent, parse_seeds, slerp
+from trompe.tasks.sample import latent, parse_seeds
 
 
 @pytest.fixture

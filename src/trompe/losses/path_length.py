@@ -1,6 +1,7 @@
 """Path length regularization: Karras et al. 2020, StyleGAN2, https://arxiv.org/abs/1912.04958."""
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ class PathLength(nn.Module):
         """The penalty of a generator with `styles` and `synthesize`, see `StyleGANGenerator`.
 
         Args:
-            generator: the network.
+            generator: the network, its `labels` bound if there are classes.
             latents: (N, latent_dim).
             fake: not used.
             uniform: not used.
@@ -51,13 +52,17 @@ class PathLength(nn.Module):
             UserError: if `shrink` does not divide the images of this process, or the generator has
                 no styles.
         """
+        labels = None
+        if isinstance(generator, partial):
+            labels = generator.keywords["labels"][:: self.shrink]
+            generator = generator.func
         if not hasattr(generator, "synthesize"):
             raise UserError("model.generator_penalties.path_length needs a generator with styles")
         draws = current_draws()
         assert draws is not None
         some = draws.every(self.shrink)
         with drawing(some), torch.autocast(latents.device.type, enabled=False):
-            styles = generator.styles(latents[:: self.shrink])
+            styles = generator.styles(latents[:: self.shrink], labels)
             images = generator.synthesize(styles)
             noise = some.normal("path length", *images.shape[1:])
             noise = noise / math.sqrt(images.shape[2] * images.shape[3])

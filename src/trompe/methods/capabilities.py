@@ -6,7 +6,7 @@ Inputs and outputs are named tuples of tensors, with one row for each image.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -80,19 +80,37 @@ class FromLatents(Generates):
         latent_shape: of one image's latent.
         classes: of the labels that images are made for; with 0 there are none, and inputs are
             `Latents`, otherwise `LabeledLatents`.
-        options: keyword arguments of `sample`, with their allowed values.
+        layers_of_styles: how many styles an image takes, from coarse to fine; 0: it has none.
     """
 
     inputs_type: type = Latents
     latent_shape: tuple[int, ...]
     classes: int = 0
-    options: ClassVar[Options] = {}
+    layers_of_styles: int = 0
     seed: int
     device: Any
+
+    @property
+    def options(self) -> Options:
+        """Keyword arguments of `sample`, with their allowed values."""
+        return {}
 
     @abstractmethod
     def sample(self, inputs: Latents | LabeledLatents, **options: Any) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] of the averaged weights, in evaluation mode."""
+
+    def codes(self, inputs: Latents | LabeledLatents, **options: Any) -> Tensor:
+        """What images are made from and walks go through: latents, or what is made of them."""
+        return inputs.latents
+
+    def from_codes(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images of `codes` (N, ...), as `sample`."""
+        given = Latents(codes) if labels is None else LabeledLatents(codes, labels)
+        return self.sample(given)
+
+    def between(self, a: Tensor, b: Tensor, part: float) -> Tensor:
+        """The code at `part` in [0, 1] of the way from one to another."""
+        return slerp(a, b, part)
 
     def draw_inputs(self, data: Any, count: int, purpose: str) -> Latents | LabeledLatents:
         """Latents by the experiment's seed, labels of training images chosen by it."""
@@ -121,6 +139,18 @@ class FromLatents(Generates):
         parts = torch.arange(len(inputs.latents)).split(_AT_ONCE)
         made = [to_uint8(self.sample(on(self.device, take(inputs, i)))).cpu() for i in parts]
         return torch.cat(made), columns if rows else None
+
+
+def slerp(a: Tensor, b: Tensor, part: float) -> Tensor:
+    """The point at `part` in [0, 1] on the great circle between latents (White 2016, sec. 2.1).
+
+    A straight line would pass through lengths that a normal latent hardly ever has.
+    """
+    cosine = torch.dot((a / a.norm()).flatten(), (b / b.norm()).flatten()).clamp(-1, 1)
+    angle = torch.arccos(cosine)
+    if angle.abs() < 1e-6:
+        return torch.lerp(a, b, part)
+    return (torch.sin((1 - part) * angle) * a + torch.sin(part * angle) * b) / torch.sin(angle)
 
 
 def by_class(latents: Tensor, labels: Sequence[int]) -> LabeledLatents:

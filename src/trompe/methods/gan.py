@@ -16,7 +16,7 @@ from trompe.losses import penalties as penalties_of
 from trompe.losses.diffaugment import Augment
 from trompe.losses.weighted_penalties import Penalties, check_every
 from trompe.methods.adversarial_method import Adversarial
-from trompe.methods.capabilities import FromLatents, LabeledLatents, Latents
+from trompe.methods.capabilities import FromLatents, LabeledLatents, Latents, Options
 from trompe.methods.method import frozen
 
 
@@ -69,6 +69,7 @@ class GAN(Adversarial, FromLatents):
         self.latent_shape = (int(generator.latent_dim),)  # type: ignore[arg-type]
         self.classes = classes
         self.inputs_type = LabeledLatents if classes else Latents
+        self.layers_of_styles = getattr(generator, "layers_of_styles", 0)
 
     def phase(self) -> str:
         """A discriminator step and, when its turn has come, a generator step.
@@ -161,12 +162,37 @@ class GAN(Adversarial, FromLatents):
         *tensors, draws = arguments
         return penalties(names, self.value, self.track, tensors, draws)
 
-    @torch.no_grad()
+    @property
+    def options(self) -> Options:
+        """With styles, `truncation`."""
+        return {"truncation": ()} if self.layers_of_styles else {}
+
     def sample(self, inputs: Latents | LabeledLatents, **options: Any) -> Tensor:
         """Images in [-1, 1], (N, C, H, W), of the averaged generator in evaluation mode."""
-        given = inputs._asdict()
-        images: Tensor = self.generator_ema(given.pop("latents"), **given)
+        return self.from_codes(self.codes(inputs, **options), getattr(inputs, "labels", None))
+
+    @torch.no_grad()
+    def codes(self, inputs: Latents | LabeledLatents, **options: Any) -> Tensor:
+        """Latents, or styles (N, layers, D), drawn toward their mean by `truncation`."""
+        truncation: float = options.get("truncation", 1)
+        if not self.layers_of_styles:
+            return inputs.latents
+        network, labels = self.generator_ema.network, getattr(inputs, "labels", None)
+        styles: Tensor = network.styles(inputs.latents, labels)
+        return network.truncate(styles, truncation, labels) if truncation != 1 else styles
+
+    @torch.no_grad()
+    def from_codes(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """See `FromLatents`; a style has its class in it."""
+        network = self.generator_ema.network
+        given = {} if labels is None else {"labels": labels}
+        make = network.synthesize if self.layers_of_styles else partial(network, **given)
+        images: Tensor = make(codes)
         return images.float()
+
+    def between(self, a: Tensor, b: Tensor, part: float) -> Tensor:
+        """Styles along a straight line (StyleGAN, sec. 4.1), latents on a circle."""
+        return a.lerp(b, part) if self.layers_of_styles else super().between(a, b, part)
 
 
 def lazy(optimizer: str, names: Sequence[str]) -> list[str]:

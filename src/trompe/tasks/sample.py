@@ -1,24 +1,24 @@
 """The sample task: images, a grid and a latent interpolation from a trained run."""
 
-import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from PIL import Image
 from torch import Tensor
 
 from trompe.engine.randomness import keyed_generator
-from trompe.errors import UserError, check_count, check_positive
+from trompe.errors import UserError, check_count, check_number, check_positive
 from trompe.files import whole_folder
-from trompe.images import make_grid, save_animation, save_grid, save_picture, to_picture, to_uint8
+from trompe.images import save_grid, save_picture, to_picture, to_uint8
 from trompe.methods.capabilities import (
     FromLatents,
     LabeledLatents,
     Latents,
     by_class,
+    check_options,
     on,
     require,
     take,
@@ -27,9 +27,18 @@ from trompe.methods.labels import MOST, as_folders, choose_labels, class_names
 from trompe.methods.trained import find_checkpoint, load_method
 from trompe.paths import expand
 from trompe.runs.naming import find_run
+from trompe.tasks.sample_walks import (
+    check_mixing,
+    draw,
+    neighbors,
+    write_interpolation,
+    write_mixing,
+)
 
 # The files that `sample` writes into its folder.
-_SAMPLES = re.compile(r"images/([^/]+/)?\d{4,}\.png|grid\.png|interpolation\.(png|gif)")
+_SAMPLES = re.compile(
+    r"images/([^/]+/)?\d{4,}\.png|(grid|interpolation|neighbors|mix_\w+)\.png|interpolation\.gif"
+)
 
 
 def sample(cfg: DictConfig) -> Path:
@@ -38,7 +47,8 @@ def sample(cfg: DictConfig) -> Path:
     `images/<seed>.png` per seed, `grid.png`, and `interpolation.png` and `.gif` through the first
     `interpolation.keyframes` of the seeds. A seed gives the same latent in every run. Of a
     conditional run `images/<class>/<seed>.png`, a row of the grid for each class, and an
-    interpolation of the first.
+    interpolation of the first. `neighbors.png` is of what lies around a seed, `mix_*.png` of mixed
+    styles.
 
     Raises:
         UserError: if the run or checkpoint is missing, the seeds or classes cannot be read, or the
@@ -54,6 +64,14 @@ def sample(cfg: DictConfig) -> Path:
     method = load_method(run, checkpoint, cfg.trust)
     require(method, "sample", run.path)
     assert isinstance(method, FromLatents)
+    options = check_options({"truncation": cfg.truncation}, method, run.path)
+    if "truncation" in options:
+        check_number("truncation", options["truncation"])
+    check_count("neighbors", 0 if cfg.neighbors is None else cfg.neighbors, 0)
+    check_positive("neighbor_step", cfg.neighbor_step)
+    mixed = [] if cfg.mix is None else parse_seeds(cfg.mix, 0, "mix")
+    if cfg.mix is not None:
+        check_mixing(method, mixed, run.path)
     names = class_names(method, run.read_facts())
     labels = choose_labels(cfg.label, names, run.path)
     rows = max(1, len(labels))
@@ -62,8 +80,9 @@ def sample(cfg: DictConfig) -> Path:
     out = expand(cfg.out, "out") if cfg.out else run.path / "generated" / f"{which}_{kimg:g}"
     out = out.absolute()
     check_target(out, cfg.overwrite)
-    latents = torch.stack([latent(seed, method.latent_shape) for seed in seeds])
-    images = generate(method, inputs_of(latents, labels), cfg.batch_size)
+    latents, one = latents_of(method, seeds), labels[:1]
+    images = generate(method, inputs_of(latents, labels), cfg.batch_size, **options)
+
     with whole_folder(out, replace=True) as work:
         folders = [work / "images" / name for name in as_folders(names, labels) or [""]]
         files = [folder / f"{seed:04d}.png" for folder in folders for seed in seeds]
@@ -71,8 +90,15 @@ def sample(cfg: DictConfig) -> Path:
             save_picture(to_picture(image), file)
         save_grid(images, work / "grid.png", len(seeds) if rows > 1 else None)
         if len(seeds) > 1 and cfg.interpolation.keyframes > 1:
-            keyframes = latents[: cfg.interpolation.keyframes]
-            write_interpolation(method, keyframes, cfg, work, labels[:1])
+            keyframes = codes_of(method, latents[: cfg.interpolation.keyframes], one, options)
+            write_interpolation(method, keyframes, cfg, work, one)
+        if cfg.neighbors is not None:
+            around = neighbors(latent(cfg.neighbors, method.latent_shape), cfg.neighbor_step)
+            codes = codes_of(method, around, one, options)
+            save_grid(draw(method, codes, one, cfg.batch_size), work / "neighbors.png", 5)
+        if mixed:
+            styles = codes_of(method, latents_of(method, mixed), one, options)
+            write_mixing(method, styles, work, one, cfg.batch_size)
         made = sorted(path.name for path in work.iterdir())
     print(f"{len(images)} images of {run.path.name} at {kimg:g} kimg ({which}):")
     for name in made:
@@ -108,7 +134,9 @@ def check_target(out: Path, overwrite: bool, made: re.Pattern[str] = _SAMPLES) -
         raise UserError(f"{out} already exists: set overwrite=true or another out=")
 
 
-def parse_seeds(seeds: str | int | Sequence[str | int] | None, n: int) -> list[int]:
+def parse_seeds(
+    seeds: str | int | Sequence[str | int] | None, n: int, key: str = "seeds"
+) -> list[int]:
     """Seeds as written in a config, `0-3` or `[0-3, 7]`, as numbers; None is the first `n`.
 
     Raises:
@@ -124,11 +152,11 @@ def parse_seeds(seeds: str | int | Sequence[str | int] | None, n: int) -> list[i
     for part in parts:
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
         if not match:
-            raise UserError(f"seeds={seeds} cannot be read at {part!r}: write 0-63 or [1,5,9]")
+            raise UserError(f"{key}={seeds} cannot be read at {part!r}: write 0-63 or [1,5,9]")
         first, last = int(match[1]), int(match[2] or match[1])
         found.extend(range(first, last + 1))
     if not found:
-        raise UserError(f"no images are requested (n={n}, seeds={seeds})")
+        raise UserError(f"no images are requested (n={n}, {key}={seeds})")
     return list(dict.fromkeys(found))
 
 
@@ -137,47 +165,27 @@ def latent(seed: int, shape: Sequence[int]) -> Tensor:
     return torch.randn(shape, generator=keyed_generator(seed, "sample"))
 
 
+def latents_of(method: FromLatents, seeds: Sequence[int]) -> Tensor:
+    """The latents (N, ...) of seeds."""
+    return torch.stack([latent(seed, method.latent_shape) for seed in seeds])
+
+
+def codes_of(
+    method: FromLatents, latents: Tensor, label: Sequence[int], options: Mapping[str, Any]
+) -> Tensor:
+    """What images are made from, of latents (N, ...); `label` holds their class, if there are."""
+    return method.codes(on(method.device, inputs_of(latents, label)), **options)
+
+
 def inputs_of(latents: Tensor, labels: Sequence[int]) -> Latents | LabeledLatents:
     """What images are made from: all latents (N, ...) for each of the labels, if there are any."""
     return by_class(latents, labels) if labels else Latents(latents)
 
 
-def generate(method: FromLatents, inputs: Latents | LabeledLatents, batch_size: int) -> Tensor:
+def generate(
+    method: FromLatents, inputs: Latents | LabeledLatents, batch_size: int, **options: Any
+) -> Tensor:
     """uint8 images (N, C, H, W) on the CPU."""
     parts = torch.arange(len(inputs.latents)).split(batch_size)
     batches = (on(method.device, take(inputs, rows)) for rows in parts)
-    return torch.cat([to_uint8(method.sample(batch)).cpu() for batch in batches])
-
-
-def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """The point at `t` in [0, 1] on the great circle from latent `a` to `b` (White 2016, sec. 2.1).
-
-    A straight line would pass through lengths that a normal latent hardly ever has.
-    """
-    cosine = torch.dot((a / a.norm()).flatten(), (b / b.norm()).flatten()).clamp(-1, 1)
-    angle = torch.arccos(cosine)
-    if angle.abs() < 1e-6:
-        return torch.lerp(a, b, t)
-    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
-
-
-def write_interpolation(
-    method: FromLatents, keyframes: Tensor, cfg: DictConfig, folder: Path, label: Sequence[int]
-) -> None:
-    """A strip from keyframe to keyframe, and an animation that passes through all and returns.
-
-    `label` holds the one class of their images, if there are classes.
-    """
-    frames, strip = cfg.interpolation.frames, 8
-    pairs = list(itertools.pairwise(keyframes))
-    rows = torch.stack([slerp(a, b, i / (strip - 1)) for a, b in pairs for i in range(strip)])
-    images = generate(method, inputs_of(rows, label), cfg.batch_size)
-    save_grid(images, folder / "interpolation.png", columns=strip)
-    loop = [*pairs, (keyframes[-1], keyframes[0])]
-    path = torch.stack([slerp(a, b, i / frames) for a, b in loop for i in range(frames)])
-    images = generate(method, inputs_of(path, label), cfg.batch_size)
-    scale = max(1, 192 // images.shape[-1])
-    pictures = [to_picture(make_grid(image[None])) for image in images]
-    size = (pictures[0].width * scale, pictures[0].height * scale)
-    enlarged = [p.resize(size, Image.Resampling.BICUBIC).convert("RGB") for p in pictures]
-    save_animation(enlarged, folder / "interpolation.gif", round(1000 / cfg.interpolation.fps))
+    return torch.cat([to_uint8(method.sample(batch, **options)).cpu() for batch in batches])
