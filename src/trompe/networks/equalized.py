@@ -18,8 +18,8 @@ RELU_GAIN = math.sqrt(2)
 
 
 def activate(features: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2 (StyleGAN, appendix C); its gain is in the weights before it."""
-    return leaky_relu(features, 0.2, inplace=False)
+    """Leaky ReLU of slope 0.2, in place (StyleGAN, appendix C); its gain is in what comes before."""
+    return leaky_relu(features, 0.2, inplace=True)
 
 
 class EqualizedLinear(nn.Module):

@@ -100,9 +100,10 @@ class ModulatedLayer(nn.Module):
         demodulation = torch.rsqrt(energy + 1e-8) * RELU_GAIN
         modulated = features * style.to(features.dtype)[:, :, None, None]
         made = convolve(modulated, weight, self.up)
-        added = noise_like(made[:, :1]) * self.noise_strength + self.bias[:, None, None]
-        scaled = demodulation.to(made.dtype)[:, :, None, None]
-        return activate(torch.addcmul((added * RELU_GAIN).to(made.dtype), made, scaled))
+        made = made * demodulation.to(made.dtype)[:, :, None, None]
+        made += noise_like(made[:, :1]) * (self.noise_strength * RELU_GAIN).to(made.dtype)
+        made += (self.bias * RELU_GAIN).to(made.dtype)[:, None, None]
+        return activate(made)
 
 
 class AdaINLayer(nn.Module):
@@ -130,8 +131,9 @@ class AdaINLayer(nn.Module):
     def forward(self, features: Tensor, w: Tensor) -> Tensor:
         """Features (N, inputs, H, W) in styles w (N, style_dim)."""
         made = convolve(features, self.weight * self.scale, self.up)
-        added = noise_like(made[:, :1]) * self.noise_strength + self.bias[:, None, None]
-        normalized = instance_norm(activate(made + added.to(made.dtype)))
+        made = made + noise_like(made[:, :1]) * self.noise_strength.to(made.dtype)
+        made += self.bias.to(made.dtype)[:, None, None]
+        normalized = instance_norm(activate(made))
         scale, shift = self.style(w).to(normalized.dtype)[:, :, None, None].chunk(2, 1)
         return torch.addcmul(shift, normalized, 1 + scale)
 
