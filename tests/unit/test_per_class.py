@@ -66,15 +66,13 @@ def test_a_class_with_too_few_images_is_left_out_and_named(real: Reference) -> N
     made = cloud(14, 2)
     found = fd_per_class(real, made, labels)
     assert found.classes is not None and set(found.classes) == {"ant", "bee"}
-    told = (
-        "1 of 3 classes are left out: they have fewer than 2 images among those that are compared"
-    )
     assert found.note == (
-        f"{told}; 3 images of a class are too few for a covariance of 4 features, which needs 5: "
+        "1 of 3 classes are left out: they have fewer than 2 images among those that are compared; "
+        "3 images of a class are too few for a covariance of 4 features, which needs 5: "
         "fd_per_class is far too high; kd_per_class is not"
     )
     assert set(precision_per_class(real, made, labels).classes or {}) == {"ant"}
-    with pytest.raises(ValueError, match="at least 2 real and 2 generated images of a class"):
+    with pytest.raises(ValueError, match="no class has 2 real and 2 generated images"):
         kd_per_class(real, made[:3], torch.tensor([0, 1, 2]))
 
 
