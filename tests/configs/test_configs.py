@@ -1,18 +1,23 @@
 """Every YAML composes and trains two batches."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from tests.configs.training import make_method, random_batches, train_and_check
 from trompe.command import config_dir
 from trompe.data.image_data import Batch
+from trompe.errors import UserError
 from trompe.metrics.evaluation import Evaluation
 from trompe.training.best import Best
+from trompe.training.classes import check_conditional, with_classes
+from trompe.training.config import resolve
 
 CONF = Path(config_dir())
 # Sets whose images are not on this machine.
@@ -54,6 +59,27 @@ def test_model_trains(model: str, tmp_path: Path) -> None:
     cfg = composed(f"model={model}", "data.resolution=32")
     narrow(cfg.model)
     assert "g" in train_and_check(cfg, random_batches(cfg))
+
+
+# Whose networks have no use for labels.
+UNCONDITIONAL = {"mlp_gan", "cyclegan", "adversarial_style", "adain", "johnson", "ast"}
+
+
+@pytest.mark.parametrize("model", names("model"))
+def test_model_trains_with_labels(model: str) -> None:
+    cfg = composed(f"model={model}", "data.resolution=32", "conditional=true")
+    narrow(cfg.model)
+    if model in UNCONDITIONAL:
+        with pytest.raises(UserError, match="takes no classes"):
+            check_conditional(resolve(cfg))
+        return
+    check_conditional(resolve(cfg))
+    session: Any = SimpleNamespace(config=resolve(cfg), resumed=False, parent=None)
+    data: Any = SimpleNamespace(class_names=["a", "b", "c"], labels=None)
+    filled = OmegaConf.create(with_classes(session, data))
+    assert filled.model.classes == filled.model.generator.classes == 3
+    batches = [b._replace(labels=torch.tensor([0, 1, 2, 1])) for b in random_batches(cfg)]
+    train_and_check(filled, batches)
 
 
 @pytest.mark.parametrize("data", names("data"))

@@ -125,7 +125,7 @@ def test_means_errors_and_any_division_of_the_work(
     whole = scores([[0, 1, 2, 3]])
     assert scores([[2, 3], [], [0, 1]]) == whole
     each = content(to_signed(images), to_signed(photographs), to_signed(paintings)).double()
-    value, error, _ = whole["content_random_conv"]
+    value, error, *_ = whole["content_random_conv"]
     assert value == pytest.approx(float(each.mean()), rel=1e-6)
     assert error == pytest.approx(float(each.std()) / 2, rel=1e-6)
     with pytest.raises(RuntimeError, match="1 images are missing"):

@@ -71,16 +71,21 @@ def _tags(module: Exportable, formats: Sequence[str]) -> list[str]:
 def _what(module: Exportable, model: str) -> str:
     first, *others = module.inputs
     if first.name == "latents":
-        what = "Makes images from latents"
+        what = "Makes images from latents" + (" and labels" if others else "")
     elif others:
         what = "Makes a picture with the content of one picture and the style of another"
     else:
         what = "Makes pictures from pictures"
     numbers = sum(tensor.numel() for tensor in module.state_dict().values())
-    rows = [f"| `{i.name}` | `{_shape(i.shape)}` | {_MEANINGS[i.meaning]} |" for i in module.inputs]
+    rows = [
+        f"| `{i.name}` | `{_shape(i.shape)}` | {_MEANINGS.get(i.meaning, i.meaning)} |"
+        for i in module.inputs
+    ]
+    whole = [f"`{i.name}` are {i.dtype}, all other" for i in module.inputs if i.dtype != "float32"]
     return (
         f"{what}. The model is trompe's `{model}`: {numbers:,} numbers, the averaged weights in "
-        "evaluation mode. All tensors are float32.\n\n| input | shape | |\n|---|---|---|\n"
+        f"evaluation mode. {''.join(whole) or 'All'} tensors are float32."
+        "\n\n| input | shape | |\n|---|---|---|\n"
         + "\n".join(rows)
         + f"\n\nThe output is `{module.output}`, `(batch, channels, height, width)` in [-1, 1]."
     )
@@ -106,6 +111,7 @@ def _training(source: Source) -> str:
         "data": f"`{data.get('_target_', 'unknown')}`",
         "images by": source.credits or None,
         "resolution": data.get("resolution"),
+        "classes": ", ".join(source.class_names) or None,
         "batch": config.get("batch_size"),
         "seed": config.get("seed"),
     }

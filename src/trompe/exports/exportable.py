@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trompe.errors import UserError
-from trompe.methods.capabilities import FromLatents, FromPictures, Latents
+from trompe.methods.capabilities import FromLatents, FromPictures, LabeledLatents, Latents
 from trompe.methods.method import Method
 from trompe.networks.edges import cut_edges, repeat_edges
 from trompe.networks.perceptual_network import MINIMUM_SIDE
@@ -31,16 +31,17 @@ class Sizes(NamedTuple):
 
 
 class Input(NamedTuple):
-    """An input of an exported model, float32.
+    """An input of an exported model.
 
     `shape` has a word for each dynamic dimension. `example` is the shape that it is traced with.
-    `meaning` says what the numbers are, in words.
+    `meaning` says what the numbers are, in words; `dtype` is torch's name of their type.
     """
 
     name: str
     shape: tuple[int | str, ...]
     example: tuple[int, ...]
     meaning: str
+    dtype: str = "float32"
 
 
 class Exportable(nn.Module):
@@ -80,7 +81,9 @@ class Exportable(nn.Module):
 
     def examples(self) -> tuple[Tensor, ...]:
         """Zeros in the shapes that the model is traced with."""
-        return tuple(torch.zeros(entry.example) for entry in self.inputs)
+        return tuple(
+            torch.zeros(entry.example, dtype=getattr(torch, entry.dtype)) for entry in self.inputs
+        )
 
     def dynamic_shapes(self) -> dict[str, dict[int, Any]]:
         """By input: which dimensions are dynamic, for `torch.export`."""
@@ -103,6 +106,23 @@ class LatentModule(Exportable):
     def forward(self, latents: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1]."""
         images: Tensor = self.method.sample(Latents(latents), **self.options)
+        return images
+
+
+class LabeledModule(LatentModule):
+    """Latents (N, *latent_shape), standard normal, and labels (N,), int64, to images."""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """Latents and labels."""
+        batch = self.sizes.batch
+        what = f"classes, from 0 to {self.method.classes - 1}"
+        labels = Input("labels", (batch or "batch",), (batch or _BATCH,), what, "int64")
+        return *super().inputs, labels
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
+        """Images (N, C, H, W) in [-1, 1]."""
+        images: Tensor = self.method.sample(LabeledLatents(latents, labels), **self.options)
         return images
 
 
@@ -169,7 +189,8 @@ def make_exportable(
                 f"size={sizes.side}: the model of {where} makes images from latents, in one size: "
                 "leave size= out"
             )
-        return LatentModule(method, options, sizes)
+        made = LabeledModule if method.classes else LatentModule
+        return made(method, options, sizes)
     if not isinstance(method, FromPictures):
         raise UserError(
             f"trompe export does not work with the model of {where}: it makes no images"

@@ -150,8 +150,19 @@ def _inputs(module: Exportable) -> list[tuple[Tensor, ...]]:
             (COUNT, *first.shape[1:]),  # type: ignore[arg-type]
             generator=keyed_generator(0, "export parity"),
         )
-        parts = zip(latents.split([n for n, _ in _LATENTS]), (b for _, b in _LATENTS), strict=True)
-        return [(some,) for part, size in parts for some in _batches(part, batch or size, batch)]
+        rows = [latents]
+        if module.inputs[1:]:
+            rows.append(torch.arange(COUNT) % module.method.classes)
+        counts = [n for n, _ in _LATENTS]
+        columns = [
+            [
+                some
+                for part, (_, size) in zip(tensor.split(counts), _LATENTS, strict=True)
+                for some in _batches(part, batch or size, batch)
+            ]
+            for tensor in rows
+        ]
+        return list(zip(*columns, strict=True))
     return _pictures(module.inputs, batch, module.sizes.side)
 
 

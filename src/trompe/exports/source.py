@@ -1,6 +1,6 @@
 """What is exported, and what is known of it: the one place where a method comes from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from trompe.errors import UserError, is_number
 from trompe.methods import embedded
+from trompe.methods.labels import class_names
 from trompe.methods.method import Method
 from trompe.methods.trained import find_checkpoint, load_method
 from trompe.runs.naming import find_run
@@ -23,7 +24,8 @@ class Source(NamedTuple):
 
     `where` it is from, in messages. `name` of the run, `checkpoint` best or last, `kimg` that it
     has seen, `before` what its first weights had. `license` of the weights, as far as it is known;
-    `credits`: whose pictures it was trained on, where that has to be said.
+    `credits`: whose pictures it was trained on, where that has to be said. `class_names` of the
+    labels, for a conditional model.
     `config` of the experiment, `metrics` by name as they were last recorded. `folder`
     has the exports by default.
     """
@@ -39,6 +41,7 @@ class Source(NamedTuple):
     config: Mapping[str, Any]
     metrics: Mapping[str, float]
     folder: Path
+    class_names: Sequence[str] = ()
 
     def facts(self) -> dict[str, Any]:
         """What a file tells of it."""
@@ -47,6 +50,7 @@ class Source(NamedTuple):
             "checkpoint": self.checkpoint,
             "kimg": self.kimg,
             "model": self.config["model"],
+            **({"class_names": list(self.class_names)} if self.class_names else {}),
         }
 
 
@@ -80,6 +84,7 @@ def _of_run(run: RunFolder, checkpoint: str, trust: bool) -> Source:
         config=run.read_config(),
         metrics=_metrics(run, kimg),
         folder=run.path / "exported",
+        class_names=class_names(method, facts),
     )
 
 

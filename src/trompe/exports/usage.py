@@ -70,9 +70,11 @@ def _reader(module: Exportable) -> list[str]:
 
 
 def _value(entry: Input) -> str:
-    if entry.name != "latents":
+    if entry.name not in ("latents", "labels"):
         return f'read("{entry.name}.png")'
     sizes = ", ".join(str(size if isinstance(size, int) else 1) for size in entry.shape)
+    if entry.name == "labels":
+        return f'np.zeros(({sizes},), dtype="int64")'
     return f'np.random.default_rng(0).standard_normal(({sizes}), dtype="float32")'
 
 

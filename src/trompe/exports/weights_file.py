@@ -30,7 +30,10 @@ def write(module: Exportable, facts: Mapping[str, Any], folder: Path) -> list[Pa
     path.write_bytes(content)  # not by the library, whose error for a full disk is no OSError
     described = {
         **facts,
-        "inputs": {entry.name: _described(entry.shape, entry.meaning) for entry in module.inputs},
+        "inputs": {
+            entry.name: _described(entry.shape, entry.meaning, entry.dtype)
+            for entry in module.inputs
+        },
         "outputs": {module.output: _described(("batch", "channels", "height", "width"), "[-1, 1]")},
         "tensors": {
             name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
@@ -69,5 +72,7 @@ def five_lines(folder: Path | str) -> str:
     )
 
 
-def _described(shape: tuple[int | str, ...], meaning: str) -> dict[str, Any]:
-    return {"shape": list(shape), "dtype": "float32", "range": meaning}
+def _described(
+    shape: tuple[int | str, ...], meaning: str, dtype: str = "float32"
+) -> dict[str, Any]:
+    return {"shape": list(shape), "dtype": dtype, "range": meaning}

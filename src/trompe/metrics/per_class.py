@@ -43,7 +43,7 @@ def mean_over_classes(
         for label in enough.nonzero().flatten().tolist()
     }
     if not scores:
-        raise ValueError(f"at least {least} real and {least} generated images of a class")
+        raise ValueError(f"no class has {least} real and {least} generated images")
     values = [score.value for score in scores.values()]
     errors = [score.standard_error for score in scores.values()]
     known = [error for error in errors if error is not None]

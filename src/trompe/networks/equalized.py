@@ -18,7 +18,7 @@ RELU_GAIN = math.sqrt(2)
 
 
 def activate(features: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2, in place (StyleGAN, appendix C); its gain is in what comes before."""
+    """Leaky ReLU of slope 0.2, in place (StyleGAN, appendix C); its gain is in what is before."""
     return leaky_relu(features, 0.2, inplace=True)
 
 

@@ -38,6 +38,11 @@ def export(cfg: DictConfig) -> Path:
     source = source_of(cfg)
     options = check_options({"direction": cfg.direction}, source.method, source.where)
     module = make_exportable(source.method, options, Sizes(cfg.batch, cfg.size), source.where)
+    if "web" in formats and module.inputs[-1].name == "labels":
+        raise UserError(
+            f"format=web: the page asks for no class, and the model of {source.where} needs one: "
+            "leave web out"
+        )
     words = "_".join([source.checkpoint, f"{source.kimg:g}", *map(str, options.values())])
     out = (expand(cfg.out, "out") if cfg.out else source.folder / words).absolute()
     check_target(out, cfg.overwrite, _EXPORTS)

@@ -51,12 +51,13 @@ def with_classes(session: Session, data: TrainingData) -> dict[str, Any]:
             f"conditional=true needs images of at least two classes, and the data have {count}: "
             "choose other data, such as data=folder with a folder for each class"
         )
-    recorded = config["model"].get("classes")
-    if session.resumed and recorded != count:
-        raise UserError(
-            f"the data have {count} classes, but {session.run.path} was begun with {recorded}: "
-            "begin again with fresh=true"
-        )
+    if session.resumed:
+        recorded = session.run.read_config()["model"].get("classes")
+        if recorded != count:
+            raise UserError(
+                f"the data have {count} classes, but {session.run.path} was begun with {recorded}: "
+                "begin again with fresh=true"
+            )
     return _filled(config, count)
 
 
