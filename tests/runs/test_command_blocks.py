@@ -125,6 +125,7 @@ _WAYS: list[tuple[str, Way, str]] = [
     ),
     (r"^trompe sample .*trust=true", runs("n=4"), ""),
     (r"^trompe sample .*label=", composes, "a conditional run; tests/runs/test_conditional.py"),
+    (r"^trompe sample .*(truncation|mix)=", composes, "a StyleGAN; tests/runs/test_styles.py"),
     (r"^trompe sample ", runs_here("n=4", "seeds=0-3"), ""),
     (r"^trompe dashboard", composes, "serves until it is stopped"),
     (r"^trompe compare .*--serve", composes, "serves until it is stopped; test_serve.py"),
