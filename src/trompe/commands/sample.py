@@ -3,6 +3,7 @@
 trompe sample latest
 trompe sample latest seeds=0-15 checkpoint=last
 trompe sample outputs/<experiment>/<run> n=256 out=images
+trompe sample latest label=[cat,dog]
 """
 
 from omegaconf import DictConfig
