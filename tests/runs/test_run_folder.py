@@ -79,6 +79,12 @@ def test_sample_writes_the_same_images_for_a_seed(trompe: Trompe) -> None:
         assert 1 < animation.n_frames <= 5 * 12
     with Image.open(folder / "interpolation.png") as strip:
         assert strip.size == (8 * 18 - 2, 4 * 18 - 2)
+    # Once more: beside what is there.
+    assert "best_0.096_2/grid.png" in trompe("sample", f"run={run.path}", "n=2").stdout
+    assert len([*(folder / "images").iterdir()]) == 5
+    trompe("sample", f"run={run.path}", "n=3", "overwrite=true")
+    assert len([*(folder / "images").iterdir()]) == 3
+    trompe("sample", f"run={run.path}", "n=5", "overwrite=true")
     elsewhere = trompe.folder / "out"
     trompe("sample", f"run={run.path}", "seeds=[4,1-2]", "checkpoint=last", f"out={elsewhere}")
     for seed in (1, 2, 4):

@@ -1,5 +1,6 @@
 """The sample task: images, a grid and a latent interpolation from a trained run."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ def sample(cfg: DictConfig) -> Path:
 
     Raises:
         UserError: if the run or checkpoint is missing, the seeds or classes cannot be read, or the
-            folder already exists and `overwrite` is false.
+            folder that is given already exists and `overwrite` is false.
     """
     run = find_run(cfg.run, cfg.paths.output_dir)
     check_count("n", cfg.n, 0)
@@ -77,7 +78,8 @@ def sample(cfg: DictConfig) -> Path:
     rows = max(1, len(labels))
     seeds = parse_seeds(cfg.seeds, -(-cfg.n // rows))
     kimg = checkpoint["clock"]["images"] / 1000
-    out = expand(cfg.out, "out") if cfg.out else run.path / "generated" / f"{which}_{kimg:g}"
+    usual = run.path / "generated" / f"{which}_{kimg:g}"
+    out = expand(cfg.out, "out") if cfg.out else usual if cfg.overwrite else unused(usual)
     out = out.absolute()
     check_target(out, cfg.overwrite)
     latents, one = latents_of(method, seeds), labels[:1]
@@ -109,6 +111,12 @@ def sample(cfg: DictConfig) -> Path:
     if cfg.label is None and len(names) > MOST:
         print(f"  the first {MOST} of {len(names)} classes: label= chooses others")
     return out
+
+
+def unused(folder: Path) -> Path:
+    """The folder, or the first of `<folder>_2`, `<folder>_3`, ... that does not exist."""
+    names = (folder.with_name(f"{folder.name}_{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([folder], names) if not path.exists())
 
 
 def check_target(out: Path, overwrite: bool, made: re.Pattern[str] = _SAMPLES) -> None:
