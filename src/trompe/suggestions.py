@@ -126,7 +126,7 @@ def _known(command: str, arguments: Iterable[str]) -> list[str]:
             with initialize_config_dir(config_dir(), version_base="1.3"):
                 config = compose(root, chosen)
             known += [*groups, *_keys(OmegaConf.to_container(config))]
-    except HydraException:  # the choices are wrong too
+    except (HydraException, ValueError):  # the choices are wrong too, or null
         return [group for root in roots for group in reference.groups(root)]
     finally:
         hydra.hydra = before

@@ -45,6 +45,10 @@ def test_keys_are_those_of_the_chosen_model() -> None:
     meant = "did you mean model.warmup_kimg"
     assert meant in str(for_composition(text, "train", ["model=adversarial_style"]))
     assert meant not in str(for_composition(text, "train", ["model=dcgan"]))
+    # Where the choices cannot be composed, groups are known.
+    text = "Could not override 'metric.x'.\nTo append to your config use +metric.x=1"
+    for choice in ("metrics=null", "metrics=[nothing]"):
+        assert "did you mean metrics" in str(for_composition(text, "train", [choice]))
 
 
 def test_what_is_missing_is_explained() -> None:
