@@ -53,6 +53,10 @@ class Pictures(Sequence[Image.Image]):
         self.images = images
         self._columns = columns
 
+    def __repr__(self) -> str:
+        _, _, height, width = self.images.shape
+        return f"<{len(self)} pictures of {width} x {height} pixels>"
+
     def __len__(self) -> int:
         return len(self.images)
 

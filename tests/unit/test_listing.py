@@ -121,10 +121,10 @@ def test_the_latest_run_is_looked_for_below_the_output_folder(task: str, tmp_pat
     assert f"run=latest: there are no runs below {tmp_path / 'mine'}" in told.stderr
 
 
-def shown(outputs: Path, width: int) -> str:
+def shown(outputs: Path, width: int, **changes: Any) -> str:
     console = Console(width=width, record=True, force_terminal=True)
     config = {"folders": [str(outputs)], "where": [], "sort": "started", "columns": []}
-    list_runs(OmegaConf.create({**config, "limit": 50}), console)
+    list_runs(OmegaConf.create({**config, "limit": 50, **changes}), console)
     return console.export_text()
 
 
@@ -133,13 +133,19 @@ def test_a_terminal_of_80_columns_shows_ids_and_what_was_varied(tmp_path: Path) 
         run = RunFolder(tmp_path / "dcgan_demo" / f"2026-01-01_00-00-00_abcd0{number}")
         typed = ["experiment=dcgan_demo", f"model.loss={loss}", f"seed={number}"]
         sessions = [{"started": "2026-01-01T00:00:00+00:00"}]
-        run.create({"seed": number}, typed, {"sessions": sessions})
+        run.create({"seed": number, "kimg": 120}, typed, {"sessions": sessions})
         run.append_metrics({"kimg": 1.0, "tick": 1, "fd_efflite0": 123.456, "kd_efflite0": 4.0})
         run.update_facts(status="done", kimg=120.0)
     text = shown(tmp_path, 80)
     assert max(map(len, text.splitlines())) <= 80
-    assert "abcd01" in text and "dcgan_demo: wasserst" in text and "d ago" in text
-    assert "seed 1" in shown(tmp_path, 110)
+    assert "abcd01" in text and " wasserstein, seed 1 " in text and "d ago" in text
+    assert "fd_efflite0" in text and "kd_efflite0" not in text
+    assert "dcgan_demo: wasserstein, seed 1" in shown(tmp_path, 110)
+    # What was asked for is there, whatever else there is no room for.
+    text = shown(tmp_path, 80, sort="kd_efflite0")
+    assert "kd_efflite0" in text and "fd_efflite0" not in text
+    text = shown(tmp_path, 60, columns=["budget"])
+    assert "budget" in text and "kd_efflite0" not in text and " seed 1 " in text
     assert "2026-01-01" not in text
 
 

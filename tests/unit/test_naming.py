@@ -8,6 +8,7 @@ import yaml
 
 from trompe.command import with_folder
 from trompe.errors import UserError
+from trompe.runs.index import find_runs
 from trompe.runs.naming import find_run
 from trompe.runs.run_folder import RunFolder
 
@@ -54,6 +55,16 @@ def test_latest_and_best(outputs: Path) -> None:
     assert named("other/best", outputs).endswith("eeff04")
     assert named("gan/latest", outputs).endswith("ccdd03")
     assert named(f"{outputs}/other/latest", Path("nowhere")).endswith("eeff04")
+
+
+def test_a_reproduction_is_nobody_s_latest(outputs: Path) -> None:
+    latest = find_run("latest", str(outputs)).path
+    again = make(outputs / "reproductions" / "gan" / "2026-02-01_00-00-00_eeeeee", 28, 1.0)
+    assert find_run("latest", str(outputs)).path == latest
+    assert again not in [run.path for run in find_runs(outputs)]
+    # By its folder, or below theirs, it is found.
+    assert find_run(str(again), str(outputs)).path == again
+    assert [run.path for run in find_runs(outputs / "reproductions")] == [again]
 
 
 def test_the_best_of_higher_values(tmp_path: Path) -> None:

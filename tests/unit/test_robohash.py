@@ -95,6 +95,8 @@ def test_as_configured(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
+        ("data.set=robot", "data.set=robot is not one of .*: did you mean robots"),
+        ("data.label=eye", "data.label=eye is not one of .*: did you mean eyes"),
         ("data.set=dogs", "data.set=dogs is not one of robots, monsters, heads, cats, people"),
         ("data.size=0", "data.size=0 must be between 1 and 360000"),
         ("data.size=360001", "no more different cats"),

@@ -44,6 +44,13 @@ def test_an_objective_that_is_none_is_told_in_one_line(changes: Any, message: st
     assert "\n" not in str(said.value)
 
 
+def test_directions_are_named_as_elsewhere() -> None:
+    for given, meant in (("min", "minimize"), ("max", "maximize"), ("maximize", "maximize")):
+        launcher = {"command": ["train.sh"]}
+        cfg = {"objective": "a", "direction": given, "value": "best", "launcher": launcher}
+        assert choose_objective(OmegaConf.create(cfg), Space((), {})).directions == [meant]
+
+
 def test_a_database_has_one_lock_under_all_its_names(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link.db").symlink_to(tmp_path / "there" / "two.db")

@@ -18,6 +18,7 @@ from trompe.data.source import Source
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 from trompe.extras import require
+from trompe.suggestions import close, did_you_mean
 
 # Folders of the package, by what they show.
 SETS = {"robots": "set1", "monsters": "set2", "heads": "set3", "cats": "set4", "people": "set5"}
@@ -91,7 +92,8 @@ class Parts:
 
     def __init__(self, set: str) -> None:
         if set not in SETS:
-            raise UserError(f"data.set={set} is not one of {', '.join(SETS)}")
+            meant = did_you_mean(close(set, SETS))
+            raise UserError(f"data.set={set} is not one of {', '.join(SETS)}{meant}")
         require("robohash", "data=robohash")
         found = importlib.util.find_spec("robohash")
         assert found is not None and found.origin is not None
@@ -164,7 +166,8 @@ class RobohashSource(Source):
             )
         label = label or _LABELS[parts.set]
         if label not in parts.factors:
-            raise UserError(f"data.label={label} is not one of {', '.join(parts.factors)}")
+            meant = did_you_mean(close(label, parts.factors))
+            raise UserError(f"data.label={label} is not one of {', '.join(parts.factors)}{meant}")
         self._parts, self._side = parts, side
         self._facts = ("robohash", _VERSION, parts.set, size, seed, side)
         chosen = choose(parts.combinations, size, seed)

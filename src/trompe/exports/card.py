@@ -45,7 +45,7 @@ def write(
         "license": license_name.strip(),
         "library_name": "trompe",
         "pipeline_tag": "unconditional-image-generation" if from_latents else "image-to-image",
-        "tags": ["trompe", model.lower(), *_tags(module, formats)],
+        "tags": list(dict.fromkeys(["trompe", model.lower(), *_tags(module, formats)])),
     }
     sections = [
         f"# {source.name}",

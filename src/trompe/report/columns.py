@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trompe.report.collect import Entry, config_diff
+from trompe.report.run_table import BUDGET
 from trompe.runs.variation import describe, shortest
 
 
@@ -52,6 +53,8 @@ def find_columns(entries: Sequence[Entry], words: Sequence[Mapping[str, str]]) -
         else:
             leader.followers.append(key)
     for column in columns:
+        if column.key == "kimg":  # a run's own kimg is how far it has come
+            column.key = BUDGET
         column.short = shortest(column.key, [other.key for other in columns])
     return columns
 

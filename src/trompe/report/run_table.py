@@ -23,6 +23,7 @@ from trompe.runs.variation import as_label, describe, read_words
 from trompe.streams import visible
 
 ALWAYS = ("status", "kimg", "minutes", "started")
+BUDGET = "budget"  # the config's kimg: a run's own is how far it has come
 _LEAST = 24  # characters for what was varied
 _EDGES = 5  # of the table, and between two columns more
 _STYLES = {
@@ -42,6 +43,8 @@ def value_of(entry: Entry, name: str) -> Any:
     """
     if name in ALWAYS:
         return getattr(entry, name)
+    if name == BUDGET:
+        return entry.config.get("kimg")
     if name == "tag":
         return find_tags(read_notes(entry.run.path))
     found = entry.best(name)
@@ -64,15 +67,18 @@ def wide_table(entries: Sequence[Entry], columns: Sequence[str]) -> Table:
     return table
 
 
-def narrow_table(entries: Sequence[Entry], columns: Sequence[str], width: int) -> Table:
+def narrow_table(
+    entries: Sequence[Entry], columns: Sequence[str], asked: Sequence[str], width: int
+) -> Table:
     """For a terminal: ids that every command takes, what was varied, and how long ago.
 
     Args:
         entries: the rows.
-        columns: metrics and config keys; as many as there is room for, the last ones first, which
-            were asked for.
+        columns: metrics and config keys; as many as there is room for.
+        asked: those of them that come first in that, the last one before all.
         width: of the terminal, in characters.
     """
+    first = [*dict.fromkeys([*reversed(asked), *columns])]
     now = datetime.now(UTC)
     fixed = [
         ("id", [Text(as_cell(short_id(entry.run.path)), "bold") for entry in entries]),
@@ -80,33 +86,58 @@ def narrow_table(entries: Sequence[Entry], columns: Sequence[str], width: int) -
         ("kimg", [Text(as_cell(entry.kimg)) for entry in entries]),
         ("started", [Text(ago(entry.began, now), "dim") for entry in entries]),
     ]
-    left = width - _LEAST - _EDGES - sum(_width(title, cells) for title, cells in fixed)
-    chosen: list[tuple[str, list[Text]]] = []
-    for column in reversed(columns):
-        cells = [Text(_short(value_of(entry, column))) for entry in entries]
-        title = _folded(column)
-        left -= _width(title, cells)
-        if left < 0:
-            break
-        chosen.insert(0, (title, cells))
-    names = [
-        Text(as_cell(label if entry.problem is None else entry.problem))
+    told = [
+        as_cell(label if entry.problem is None else entry.problem)
         for entry, label in zip(entries, labels(entries), strict=True)
     ]
-    others = [*fixed, *chosen]
-    room = width - _EDGES - sum(_width(title, cells) for title, cells in others)
-    for name in names:
-        name.truncate(max(room, _LEAST), overflow="ellipsis")
+    least = min(_LEAST, max(map(len, _cut(told, 0, whole=True)), default=0))
+    chosen = _fitting(entries, first, width - least - _EDGES - _widths(fixed))
+    if columns and not chosen:  # what was asked for comes before when it began
+        del fixed[-1]
+        chosen = _fitting(entries, first, width - least - _EDGES - _widths(fixed))
+    chosen.sort(key=lambda column: [_folded(name) for name in columns].index(column[0]))
+    room = max(width - _EDGES - _widths([*fixed, *chosen]), least)
+    names = [Text(name) for name in _cut(told, room)]
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
     table.add_column("id", no_wrap=True)
     table.add_column("run", no_wrap=True)
     table.add_column("status", no_wrap=True)
-    for title in ("kimg", *(title for title, _ in chosen), "started"):
+    ids, statuses, *rest = fixed
+    rest[1:1] = chosen
+    for title, _ in rest:
         table.add_column(Text(title), justify="right", no_wrap=True, vertical="bottom")
-    ids, statuses, kimgs, started = (cells for _, cells in fixed)
-    for row in zip(ids, names, statuses, kimgs, *(c for _, c in chosen), started, strict=True):
+    for row in zip(ids[1], names, statuses[1], *(cells for _, cells in rest), strict=True):
         table.add_row(*row)
     return table
+
+
+def _fitting(
+    entries: Sequence[Entry], columns: Sequence[str], width: int
+) -> list[tuple[str, list[Text]]]:
+    """Titles and cells of as many columns as there is room for, from the first on."""
+    chosen: list[tuple[str, list[Text]]] = []
+    for column in columns:
+        cells = [Text(_short(value_of(entry, column))) for entry in entries]
+        title = _folded(column)
+        width -= _width(title, cells)
+        if width < 0:
+            break
+        chosen.append((title, cells))
+    return chosen
+
+
+def _cut(names: Sequence[str], room: int, whole: bool = False) -> list[str]:
+    """Names in so many characters: without their experiments if need be, and their ends.
+
+    As a `whole`, without their experiments alone.
+    """
+    if any(len(name) > room for name in names):
+        names = [name.partition(": ")[2] or name for name in names]
+    return [n if whole or len(n) <= room else f"…{n[len(n) - room + 1 :]}" for n in names]
+
+
+def _widths(columns: Sequence[tuple[str, list[Text]]]) -> int:
+    return sum(_width(title, cells) for title, cells in columns)
 
 
 def _width(title: str, cells: Sequence[Text]) -> int:

@@ -15,6 +15,10 @@ _MARKS = ("run.json", "overrides.yaml")
 _PARTS = {"checkpoints", "evaluations", "exported", "generated", "samples", "tensorboard", "wandb"}
 
 
+# Runs that only tell whether another can be made again.
+REPRODUCTIONS = "reproductions"
+
+
 def find_runs(path: Path) -> list[RunFolder]:
     """Every run folder below `path`, or at it, oldest first; see `find_folders`.
 
@@ -29,7 +33,7 @@ def find_folders(path: Path) -> Iterator[Path]:
 
     Links are followed, to no folder twice; the name without a link counts, if there is one. A
     folder whose name begins with a dot is still being made, or is not a run. One that cannot be
-    opened might be a run, and is given too.
+    opened might be a run, and is given too. Reproductions are left out, unless `path` is theirs.
     """
     queue, links, seen = deque([path]), deque[Path](), set[tuple[int, int]]()
     while queue or links:
@@ -54,7 +58,9 @@ def find_folders(path: Path) -> Iterator[Path]:
 
 
 def _may_hold_runs(entry: os.DirEntry[str], is_in_run: bool) -> bool:
-    if entry.name.startswith(".") or (is_in_run and entry.name in _PARTS):
+    if entry.name.startswith(".") or entry.name == REPRODUCTIONS:
+        return False
+    if is_in_run and entry.name in _PARTS:
         return False
     try:
         return entry.is_dir()

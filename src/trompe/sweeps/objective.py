@@ -16,6 +16,8 @@ _DIRECTIONS: Mapping[str, Direction] = {"lower": "minimize", "higher": "maximize
 _GIVEN: Mapping[str, Direction | None] = {
     "minimize": "minimize",
     "maximize": "maximize",
+    "min": "minimize",  # as checkpoint.mode has it
+    "max": "maximize",
     "auto": None,
 }
 # What every tick records besides metrics; a method may track more, under names with a slash.

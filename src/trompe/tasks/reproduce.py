@@ -12,7 +12,7 @@ from trompe.engine.hardware import describe_hardware
 from trompe.errors import UserError, check_count, check_number
 from trompe.paths import expand
 from trompe.runs.differences import differing_facts
-from trompe.runs.index import find_folders
+from trompe.runs.index import REPRODUCTIONS, find_folders
 from trompe.runs.levels import level_of
 from trompe.runs.naming import find_run
 from trompe.runs.provenance import describe_code, describe_packages
@@ -40,7 +40,7 @@ def reproduce(cfg: DictConfig) -> Path:
     records = run.read_metrics()[: cfg.ticks]
     if not records:
         raise UserError(f"{run.path} has no recorded tick: there is nothing to compare with")
-    output = expand(cfg.paths.output_dir, "paths.output_dir").absolute() / "reproductions"
+    output = expand(cfg.paths.output_dir, "paths.output_dir").absolute() / REPRODUCTIONS
     config = open_config(run, cfg.trust, *PARTS)
     if cfg.code == "recorded":
         check_recorded(run, cfg.trust)

@@ -12,6 +12,7 @@ from scipy.stats import t as student
 from trompe.errors import UserError
 from trompe.paths import expand
 from trompe.report.collect import Entry, alike_but_for_seed, protocol_groups, read_entries
+from trompe.runs.index import REPRODUCTIONS
 from trompe.runs.run_folder import RunFolder, write_json
 from trompe.tasks.again import look, started, tell_ticks
 from trompe.tasks.recorded_code import check_recorded, source_of
@@ -121,7 +122,7 @@ def train_with_seed(run: RunFolder, seed: int, cfg: DictConfig) -> RunFolder:
     Raises:
         UserError: if it fails.
     """
-    output = expand(cfg.paths.output_dir, "paths.output_dir").absolute() / "reproductions"
+    output = expand(cfg.paths.output_dir, "paths.output_dir").absolute() / REPRODUCTIONS
     extra = [f"seed={seed}", *(["trust=true"] if cfg.trust is True else [])]
     count, shown = len(run.read_metrics()), 0
     with source_of(run, cfg.code) as command, started(run, [*command, *extra], output) as active:

@@ -65,6 +65,7 @@ def _check(cfg: DictConfig) -> None:
 class _Listing(NamedTuple):
     shown: list[Entry]
     columns: list[str]
+    asked: list[str]
     notes: list[str]
 
 
@@ -92,12 +93,13 @@ def _list(cfg: DictConfig) -> _Listing:
         if len(groups) > 1:
             differ = f"{len(groups)} protocols, which differ in {', '.join(fields)}"
             notes.append(f"{as_cell(name)}: {differ}")
-    return _Listing(shown, list(dict.fromkeys([*names, *named, *cfg.columns])), notes)
+    asked = [*named, *cfg.columns]
+    return _Listing(shown, list(dict.fromkeys([*names, *asked])), asked, notes)
 
 
 def _table(console: Console, listing: _Listing) -> Table:
     if console.is_terminal:
-        return narrow_table(listing.shown, listing.columns, console.width)
+        return narrow_table(listing.shown, listing.columns, listing.asked, console.width)
     return wide_table(listing.shown, listing.columns)
 
 

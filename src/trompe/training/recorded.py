@@ -106,6 +106,8 @@ def begin(session: Session, data_facts: dict[str, Any], trainer_config: dict[str
         sessions = [*earlier, {**start, "from_kimg": kimg}]
         run.update_facts(**identity, status="running", kimg=kimg, sessions=sessions, error=None)
     print(f"run folder: {run.path}")
+    if session.resumed and session.checkpoint is None:
+        print("it was stopped before its first tick: it begins again")
     if session.parent is not None and session.parent["changes"]:
         changed = ", ".join(session.parent["changes"])
         print(
