@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # an extra
 
 # In this order: each uses what those before it define.
 _SCRIPTS = (
-    *("model", "filter", "view", "statistics", "table", "chart", "curves"),
-    *("images", "lightbox", "parallel", "sweep", "details", "main"),
+    *("model", "filter", "view", "statistics", "table", "axes", "chart"),
+    *("curves", "images", "lightbox", "parallel", "sweep", "details", "main"),
 )
 
 
