@@ -49,6 +49,7 @@ def render(data: dict[str, Any], live: bool = False) -> str:
     scripts = [(folder / "scripts" / f"{name}.js").read_text() for name in _SCRIPTS]
     return environment.get_template("page.html.j2").render(
         title=data["title"],
+        heading=data["heading"],
         live=live,
         styles=(folder / "uplot/uPlot.min.css").read_text() + (folder / "page.css").read_text(),
         library=(folder / "uplot/uPlot.iife.min.js").read_text(),

@@ -24,6 +24,7 @@ function drawChart(element, lines, { title, xTitle = "", crop = false, height = 
     cursor: {
       sync: { key: "x", scales: ["x", null] }, points: { show: false }, y: large,
       drag: { x: true, y: large, uni: 20, setScale: true },
+      move: (u, left, top) => [u.cursor.event?.buttons ? left : snapped(u, lines, left), top],
     },
     scales: {
       x: { time: false, distr: logX ? 3 : 1, range },
@@ -170,6 +171,20 @@ function paintMark(ctx, [x, y], word, ratio) {
   if (word === "best") ctx.arc(x, y, 4 * ratio, 0, 7);
   else { ctx.moveTo(x, y - 6 * ratio); ctx.lineTo(x, y + 6 * ratio); }
   ctx.stroke();
+}
+
+// The place of the nearest tick; while the mouse drags, it goes where it is.
+function snapped(u, lines, left) {
+  if (left < 0) return left;
+  const x = u.posToVal(left, "x");
+  let best = null;
+  for (const { xs } of lines) {
+    const next = countUpTo(xs, x);
+    for (const v of [xs[next], xs[next - 1]]) {
+      if (v !== undefined && v >= u.scales.x.min && v <= u.scales.x.max && (best === null || Math.abs(v - x) < Math.abs(best - x))) best = v;
+    }
+  }
+  return best === null ? left : u.valToPos(best, "x");
 }
 
 // What all runs have under the crosshair, the nearest marked.

@@ -74,6 +74,7 @@ function repair() {
 }
 
 function begin() {
+  byId("heading").textContent = document.title = data.heading;
   fillChoices();
   repair();
   showControls();

@@ -45,14 +45,20 @@ function lookUp(i, name) {
   return column ? column.values[i] : undefined;
 }
 
-// The last value that a curve has at or before x.
-function valueAt([xs, ys], x) {
+// How many of the ascending numbers are at most x.
+function countUpTo(xs, x) {
   let [low, high] = [0, xs.length];
   while (low < high) {
     const middle = (low + high) >> 1;
     if (xs[middle] <= x) low = middle + 1; else high = middle;
   }
-  return low ? ys[low - 1] : null;
+  return low;
+}
+
+// The last value that a curve has at or before x.
+function valueAt([xs, ys], x) {
+  const count = countUpTo(xs, x);
+  return count ? ys[count - 1] : null;
 }
 
 function metricValue(i, name) {

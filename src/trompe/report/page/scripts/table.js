@@ -51,6 +51,7 @@ function drawTable() {
     return make("th", { scope: "col", "aria-sort": order, class: isNumber ? "number" : null }, button);
   });
   byId("runs").tHead.replaceChildren(make("tr", {}, make("th", { scope: "col" }, all), ...heads));
+  for (const column of columns) if (column.metric || column.column) column.digits = digitsOf(column.name);
   const best = bestRun();
   const ticked = new Set(shown);
   const body = [];
@@ -84,6 +85,18 @@ function runRow(i, columns, isTicked, isBest) {
   return make("tr", { "data-run": i, class: isBest ? "best" : null }, make("td", {}, box), make("th", { scope: "row" }, name), ...cells);
 }
 
+// Of the numbers of a column, with as many digits as the longest of them has, at most five.
+function digitsOf(name) {
+  const values = rows.map((i) => lookUp(i, name)).filter((v) => typeof v === "number");
+  if (values.every(Number.isInteger)) return 0;
+  return Math.max(...values.map((v) => short(v).replace(/e.*$/, "").replace(/^[-0.]+/, "").replace(".", "").length), 1);
+}
+
+function padShort(value, digits) {
+  const text = typeof value === "number" && digits ? value.toPrecision(digits) : "e";
+  return text.includes("e") ? short(value) : text;
+}
+
 function cellOf(i, column) {
   const run = data.runs[i];
   if (column.name === "status") {
@@ -92,7 +105,7 @@ function cellOf(i, column) {
   }
   const value = lookUp(i, column.name);
   if (column.name === "started") return make("td", {}, value);
-  const text = ["kimg", "minutes"].includes(column.name) && value !== null ? value.toFixed(1) : short(value);
+  const text = ["kimg", "minutes"].includes(column.name) && value !== null ? value.toFixed(1) : padShort(value, column.digits);
   const group = column.metric && column.metric.groups.length > 1 ? column.metric.groups.findIndex((g) => g.includes(i)) : -1;
   const mark = group < 0 || value === null ? null : make("b", {}, ` ${letter(group)}`);
   const isBestValue = column.metric && view.value === "best" && typeof value === "number";
