@@ -139,6 +139,12 @@ def test_the_sweep_says_what_is_chosen_and_what_is_drawn(tmp_path):
         page.run("update({brush: 'fd_random_conv:-0.010:0.500;loss:0.980:0.990'})")
         chips = page.run("[...document.querySelectorAll('#chips button')].map((b) => b.innerText)")
         assert chips == ["loss b ✕", "fd_random_conv 0 to 3.5 ✕"]
+        # The end of an axis of choices is hard to hit.
+        near = page.run("chosenTrials().map((trial) => trial.number)")
+        assert near == page.run(
+            "data.sweep.trials.filter((t) => t.number < 4 && t.parameters[1] === 'b')"
+            ".map((trial) => trial.number)"
+        )
         page.run("document.querySelector('#chips button').click()")
         assert page.run("view.brush") == "fd_random_conv:-0.010:0.500"
         page.run("document.querySelector('#chips button').click()")

@@ -59,7 +59,7 @@ function ticksOf(isLog, side, gap) {
 const several = (n, thing, one, many) => `${n} ${thing}${n === 1 ? "" : "s"} ${n === 1 ? one : many}`;
 
 // What the picture does not show.
-function notesOf(lines, { box, logY, fell }, crop) {
+function notesOf(lines, { box, logX, logY, fell }, crop) {
   const notes = [];
   const runsWith = (test, list) => new Map(list.filter((line) => line.ys.some(test)).map((line) => [line.run, line.title]));
   if (fell) notes.push(make("p", { class: "hint note" }, "no value is above 0: this axis is linear"));
@@ -68,6 +68,8 @@ function notesOf(lines, { box, logY, fell }, crop) {
     notes.push(make("p", { class: "hint note", title: [...low.values()].join("\n") },
       `${several(low.size, "run", "has", "have")} values of 0 or less, which a log axis cannot show`));
   }
+  const early = logX ? new Set(lines.filter((line) => line.xs[0] <= 0).map((line) => line.run)) : new Set();
+  if (early.size) notes.push(make("p", { class: "hint note" }, `${several(early.size, "curve", "begins", "begin")} at 0, which a log axis cannot show`));
   const away = crop ? runsWith((y) => canShow(y, logY) && (y < box.y[0] || y > box.y[1]), lines.filter((line) => !line.faint)) : new Map();
   if (away.size) {
     const thing = typeof [...away.keys()][0] === "number" ? "run" : "group";

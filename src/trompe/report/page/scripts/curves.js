@@ -37,11 +37,11 @@ function meansOf(lines) {
 const curveNames = () => Object.keys(data.curves);
 const largeName = () => (data.curves[view.curve] ? view.curve : curveNames()[0]);
 
-// frame: the runs that set the range.
-function panel(title, name, indices, height, frame = indices) {
+// frame: the lines that set the range; without it the panel's own.
+function panel(title, name, indices, height, frame) {
   const plot = make("div", { class: "plot", "data-over": view.x });
   const figure = make("figure", {}, title, plot);
-  return [figure, () => drawChart(plot, linesOf(name, indices), { title: name, logX: view.logx, logY: view.logy, crop: view.crop, height, frame: linesOf(name, frame) })];
+  return [figure, () => drawChart(plot, linesOf(name, indices), { title: name, logX: view.logx, logY: view.logy, crop: view.crop, height, frame })];
 }
 
 function drawLarge() {
@@ -58,7 +58,8 @@ function drawLarge() {
   charts.get(place)?.destroy();
   charts.delete(place);
   const groups = [...bySame(shown, view.facet)].slice(0, MOST_PANELS);
-  const made = groups.map(([, indices]) => panel(make("figcaption", {}, groupTitle(indices, view.facet)), name, indices, 220, groups.flatMap(([, all]) => all)));
+  const frame = linesOf(name, groups.flatMap(([, indices]) => indices));
+  const made = groups.map(([, indices]) => panel(make("figcaption", {}, groupTitle(indices, view.facet)), name, indices, 220, frame));
   place.replaceChildren(...made.map(([figure]) => figure));
   made.forEach(([, draw]) => draw());
 }
