@@ -50,10 +50,10 @@ def make_run(
     return run
 
 
-def make_study() -> optuna.Study:
+def make_study(trials: int = 3) -> optuna.Study:
     study = optuna.create_study()
     study.set_user_attr("objective", ["fd_random_conv"])
-    for number in range(3):
+    for number in range(trials):
         lr = {"lr": optuna.distributions.FloatDistribution(1e-5, 1, log=True)}
         trial = study.ask({**lr, "loss": optuna.distributions.CategoricalDistribution(["a", "b"])})
         study.tell(trial, float(number))
@@ -107,7 +107,8 @@ def test_the_page_in_a_browser(tmp_path, width):
             page.wait(f"!sections.find((s) => s.id === '{section}').stale")
         assert page.run("drawn().filter((line) => line.xs.length).length") == 3
         assert page.run("document.querySelectorAll('#parallel .trial').length") == 3
-        assert page.run("document.querySelectorAll('#importance .share').length") == 2
+        assert page.run("document.querySelectorAll('#importance .share').length") == 0
+        assert page.run("byId('importance').textContent") == "too few trials to say"
         page.run("button('fd_random_conv').focus()")
         focused = page.run("document.activeElement.textContent.trim()")
         assert focused.startswith("fd_random_conv")
@@ -236,7 +237,8 @@ def test_a_run_that_diverges_need_not_flatten_the_others(tmp_path):
         assert "crop=true" in page.run("location.href")
         page.run("byId('log-y').click()")
         named = page.run("charts.get(byId('curve-large')).axes[1]._values.filter(Boolean)")
-        assert {"50", "100", "200"} <= set(named) <= {"20", "50", "100", "200"}
+        # Less than 1.3 decades: the ticks of a linear axis.
+        assert {"50", "100", "150", "200"} <= set(named) <= {"50", "100", "150", "200", "250"}
 
 
 @needs_browser

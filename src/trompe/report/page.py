@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # an extra
 
 # In this order: each uses what those before it define.
 _SCRIPTS = (
-    *("model", "filter", "view", "statistics", "table", "chart", "curves"),
-    *("images", "lightbox", "parallel", "sweep", "details", "main"),
+    *("model", "filter", "view", "statistics", "table", "axes", "chart"),
+    *("curves", "images", "lightbox", "parallel", "sweep", "details", "main"),
 )
 
 
@@ -49,6 +49,7 @@ def render(data: dict[str, Any], live: bool = False) -> str:
     scripts = [(folder / "scripts" / f"{name}.js").read_text() for name in _SCRIPTS]
     return environment.get_template("page.html.j2").render(
         title=data["title"],
+        heading=data["heading"],
         live=live,
         styles=(folder / "uplot/uPlot.min.css").read_text() + (folder / "page.css").read_text(),
         library=(folder / "uplot/uPlot.iife.min.js").read_text(),

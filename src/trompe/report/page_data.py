@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from trompe.report.collect import Entry, alike_but_for_seed, protocol_groups
-from trompe.report.columns import find_columns
+from trompe.report.columns import Column, find_columns
 from trompe.report.pictures import embed_pictures
 from trompe.report.run_table import labels, words_of
 from trompe.runs.curve import Curve
@@ -35,8 +35,10 @@ def page_data(entries: Sequence[Entry], study: "optuna.Study | None", title: str
     bins = max(_CURVE_POINTS // 2 // max(len(curves) * len(entries), 1), _FEWEST_BINS)
     pictures = embed_pictures(entries)
     columns = find_columns(entries, [words_of(entry) for entry in entries])
+    sweep = None if study is None else _sweep(study, entries)
     return {
         "title": title,
+        "heading": title if sweep is None else _heading(title, entries, sweep, columns),
         "now": f"{datetime.now():%Y-%m-%d %H:%M}",
         "runs": _runs(entries),
         "metrics": [_metric(entries, name) for name in names],
@@ -50,7 +52,7 @@ def page_data(entries: Sequence[Entry], study: "optuna.Study | None", title: str
         "clocks": [_points(entry.summary.clock, bins) for entry in entries],
         "thinned": any(c.is_thinned(bins) for e in entries for c in e.summary.curves.values()),
         **pictures._asdict(),
-        "sweep": None if study is None else _sweep(study, entries),
+        "sweep": sweep,
         "cards": _cards(entries),
         "student": _student(),
     }
@@ -60,6 +62,20 @@ def _sweep(study: "optuna.Study", entries: Sequence[Entry]) -> dict[str, Any]:
     from trompe.report.page_study import study_data
 
     return study_data(study, entries)
+
+
+def _heading(
+    title: str, entries: Sequence[Entry], sweep: dict[str, Any], columns: Sequence[Column]
+) -> str:
+    """What a sweep varied; the title if that is not just the folder's name."""
+    folders = {trial[0] for e in entries if (trial := trial_of(e.run.path)) is not None}
+    if {folder.name for folder in folders} != {title} or not sweep["parameters"]:
+        return title
+    shorts = {column.key: column.short for column in columns}
+    names = [p["name"] for p in sweep["parameters"]]
+    varied = ", ".join(shorts.get(name, name.rpartition(".")[2]) for name in names)
+    trials = f"{len(entries)} trial{'' if len(entries) == 1 else 's'}"
+    return f"{entries[0].run.path.parent.name}: {varied} ({trials})"
 
 
 def _runs(entries: Sequence[Entry]) -> list[dict[str, Any]]:

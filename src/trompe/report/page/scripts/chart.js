@@ -3,14 +3,16 @@
 const charts = new Map(); // by element
 
 // lines: [{xs, ys, color, width, faint, low, high, title, run, marks: [[x, word]]}]
-function drawChart(element, lines, { title, xTitle = "", logX = false, logY = false, crop = false, height = 160, large = false }) {
+// frame: the lines that set the range, where several charts share it.
+function drawChart(element, lines, { title, xTitle = "", crop = false, height = 160, large = false, frame = lines, ...scales }) {
   charts.get(element)?.destroy();
-  const box = extent(lines, logX, logY, crop);
-  if (!box) {
+  const fit = fitted(frame, { crop, ...scales });
+  if (!fit) {
     charts.delete(element);
     element.replaceChildren(make("p", { class: "hint" }, "nothing to draw"));
     return;
   }
+  const { box, logX, logY } = fit;
   element.replaceChildren();
   const style = getComputedStyle(document.documentElement);
   const [ink, grid] = [style.getPropertyValue("--soft-ink"), style.getPropertyValue("--line")];
@@ -22,110 +24,144 @@ function drawChart(element, lines, { title, xTitle = "", logX = false, logY = fa
     cursor: {
       sync: { key: "x", scales: ["x", null] }, points: { show: false }, y: large,
       drag: { x: true, y: large, uni: 20, setScale: true },
+      move: (u, left, top) => [u.cursor.event?.buttons ? left : snapped(u, lines, left), top],
     },
     scales: {
       x: { time: false, distr: logX ? 3 : 1, range },
       y: { distr: logY ? 3 : 1, range },
     },
     axes: [
-      { ...axis, size: large ? 42 : 24, label: large ? xTitle : null, labelSize: 18, labelFont: "12px system-ui", space: large ? 60 : 40, ...ticksOf(logX) },
-      { ...axis, size: large ? 64 : 48, space: large ? 36 : 26, ...ticksOf(logY) },
+      { ...axis, size: large ? 42 : 24, label: large ? xTitle : null, labelSize: 18, labelFont: "12px system-ui", space: large ? 60 : 50, ...ticksOf(logX, "x", 50) },
+      { ...axis, size: large ? 64 : 48, space: large ? 36 : 28, ...ticksOf(logY, "y", 28) },
     ],
     padding: [8, 10, 0, 0],
     series: [{}, { show: true, paths: () => null, points: { show: false } }],
     hooks: {
-      draw: [(u) => paintLines(u, lines)],
+      draw: [(u) => { paintLines(u, lines, logX, logY); if (crop) paintLeaving(u, lines, logX, logY); }],
       setCursor: [(u) => pointAt(u, lines, element)],
     },
   }, [box.x, box.y], element);
   chart.lines = lines;
+  element.append(...notesOf(lines, fit, crop));
   charts.set(element, chart);
   element.setAttribute("role", "img");
   element.setAttribute("aria-label", `${title}: ${lines.filter((l) => !l.faint).length} curves`);
 }
 
-const ticksOf = (isLog) => (isLog ? { values: logNames, splits: logTicks, filter: (u, ticks) => ticks } : { values: names });
-const names = (u, ticks) => ticks.map((v) => short(v));
-function logNames(u, ticks) {
-  const round = (v) => /^[125]e/.test(v.toExponential());
-  const few = ticks.filter(round).length < 2; // of those that are named where there is more to see
-  return ticks.map((v) => (few || round(v) ? short(v) : ""));
+// As uPlot asks for them: an axis that is not logarithmic has its own.
+function ticksOf(isLog, side, gap) {
+  const values = (u, ticks) => ticks.map((v) => short(v));
+  if (!isLog) return { values };
+  const pixels = (u) => (side === "x" ? u.bbox.width : u.bbox.height) / uPlot.pxRatio;
+  return { values, splits: (u, axis, low, high) => logTicks(low, high, pixels(u), gap), filter: (u, ticks) => ticks };
 }
 
-// 1, 2, ..., 9, 10, 20, ...; where fewer than three of them are seen, as on a linear axis.
-function logTicks(u, axis, low, high) {
-  const ticks = [];
-  for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
-    for (let digit = 1; digit < 10; digit++) ticks.push(Number((digit * 10 ** power).toPrecision(12)));
+const several = (n, thing, one, many) => `${n} ${thing}${n === 1 ? "" : "s"} ${n === 1 ? one : many}`;
+
+// What the picture does not show.
+function notesOf(lines, { box, logX, logY, fell }, crop) {
+  const notes = [];
+  const runsWith = (test, list) => new Map(list.filter((line) => line.ys.some(test)).map((line) => [line.run, line.title]));
+  if (fell) notes.push(make("p", { class: "hint note" }, "no value is above 0: this axis is linear"));
+  const low = runsWith((y) => y <= 0, lines.filter((line) => typeof line.run === "number"));
+  if (logY && low.size) {
+    notes.push(make("p", { class: "hint note", title: [...low.values()].join("\n") },
+      `${several(low.size, "run", "has", "have")} values of 0 or less, which a log axis cannot show`));
   }
-  const seen = ticks.filter((v) => v >= low && v <= high);
-  if (seen.length > 2) return seen;
-  const each = 10 ** Math.floor(Math.log10((high - low) / 2));
-  return Array.from({ length: 40 }, (_, n) => Number(((Math.ceil(low / each) + n) * each).toPrecision(12))).filter((v) => v <= high);
-}
-
-function extent(lines, logX, logY, crop) {
-  const box = { x: [Infinity, -Infinity], y: [Infinity, -Infinity] };
-  const take = (side, v, isLog) => {
-    if (!Number.isFinite(v) || (isLog && v <= 0)) return;
-    if (v < box[side][0]) box[side][0] = v;
-    if (v > box[side][1]) box[side][1] = v;
-  };
-  for (const line of lines) {
-    for (const x of line.xs) take("x", x, logX);
-    for (const y of line.ys) take("y", y, logY);
+  const early = logX ? new Set(lines.filter((line) => line.xs[0] <= 0).map((line) => line.run)) : new Set();
+  if (early.size) notes.push(make("p", { class: "hint note" }, `${several(early.size, "curve", "begins", "begin")} at 0, which a log axis cannot show`));
+  const away = crop ? runsWith((y) => canShow(y, logY) && (y < box.y[0] || y > box.y[1]), lines.filter((line) => !line.faint)) : new Map();
+  if (away.size) {
+    const thing = typeof [...away.keys()][0] === "number" ? "run" : "group";
+    notes.push(make("p", { class: "hint note", title: [...away.values()].join("\n") }, `${several(away.size, thing, "leaves", "leave")} the picture`));
   }
-  if (box.x[0] > box.x[1] || box.y[0] > box.y[1]) return null;
-  if (crop) {
-    const fences = fencesOf(lines.flatMap((line) => line.ys.filter((y) => Number.isFinite(y) && !(logY && y <= 0))));
-    box.y = [Math.max(box.y[0], fences[0]), Math.min(box.y[1], fences[1])];
-  }
-  return { x: padded(box.x, logX, 0), y: padded(box.y, logY, 0.06) };
+  return notes;
 }
 
-// Tukey 1977: what lies further from the quartiles than 1.5 times their distance is an outlier.
-function fencesOf(values) {
-  const order = Float64Array.from(values).sort();
-  const [low, high] = [0.25, 0.75].map((part) => order[Math.round(part * (order.length - 1))]);
-  const reach = 1.5 * (high - low);
-  return reach ? [low - reach, high + reach] : [order[0], order.at(-1)];
+// The pieces of a line between the points that the axes cannot show.
+function piecesOf(line, logX, logY) {
+  const pieces = [[]];
+  line.xs.forEach((x, n) => {
+    if (canShow(x, logX) && canShow(line.ys[n], logY)) pieces.at(-1).push(n);
+    else if (pieces.at(-1).length) pieces.push([]);
+  });
+  return pieces.filter((piece) => piece.length);
 }
 
-function padded([low, high], isLog, part) {
-  if (low === high) return isLog ? [low / 2, high * 2] : [low - (Math.abs(low) * 0.1 || 1), high + (Math.abs(high) * 0.1 || 1)];
-  if (isLog) return [low / (high / low) ** part, high * (high / low) ** part];
-  return [low - part * (high - low), high + part * (high - low)];
-}
-
-function paintLines(u, lines) {
+function paintLines(u, lines, logX, logY) {
   const { ctx } = u;
   const ratio = uPlot.pxRatio;
   const at = (x, y) => [u.valToPos(x, "x", true), u.valToPos(y, "y", true)];
+  const edge = (y) => (canShow(y, logY) ? y : u.scales.y.min); // of a band that reaches below a log axis
   ctx.save();
   ctx.beginPath();
   ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
   ctx.clip();
   for (const line of lines) {
+    const pieces = piecesOf(line, logX, logY);
     ctx.strokeStyle = ctx.fillStyle = line.color;
     if (line.low) {
       ctx.globalAlpha = 0.18;
-      ctx.beginPath();
-      line.xs.forEach((x, n) => ctx.lineTo(...at(x, line.high[n])));
-      [...line.xs.keys()].reverse().forEach((n) => ctx.lineTo(...at(line.xs[n], line.low[n])));
-      ctx.fill();
+      for (const piece of pieces) {
+        ctx.beginPath();
+        piece.forEach((n) => ctx.lineTo(...at(line.xs[n], edge(line.high[n]))));
+        [...piece].reverse().forEach((n) => ctx.lineTo(...at(line.xs[n], edge(line.low[n]))));
+        ctx.fill();
+      }
     }
     ctx.globalAlpha = line.faint ? 0.25 : 1;
     ctx.lineWidth = (line.width ?? 1.5) * ratio * (u.near === line.run && u.near !== undefined ? 2 : 1);
-    ctx.beginPath();
-    line.xs.forEach((x, n) => ctx.lineTo(...at(x, line.ys[n])));
-    ctx.stroke();
-    if (line.xs.length < 2) {
+    for (const piece of pieces) {
       ctx.beginPath();
-      line.xs.forEach((x, n) => { const [a, b] = at(x, line.ys[n]); ctx.arc(a, b, 2.5 * ratio, 0, 7); });
-      ctx.fill();
+      if (piece.length > 1) piece.forEach((n) => ctx.lineTo(...at(line.xs[n], line.ys[n])));
+      else ctx.arc(...at(line.xs[piece[0]], line.ys[piece[0]]), 2.5 * ratio, 0, 7);
+      if (piece.length > 1) ctx.stroke(); else ctx.fill();
     }
     ctx.globalAlpha = 1;
-    for (const [x, word] of line.marks ?? []) paintMark(ctx, at(x, between(line.xs, line.ys, x)), word, ratio);
+    for (const [x, word] of line.marks ?? []) {
+      const y = between(line.xs, line.ys, x);
+      if (canShow(x, logX) && canShow(y, logY)) paintMark(ctx, at(x, y), word, ratio);
+    }
+  }
+  ctx.restore();
+}
+
+// Where a line leaves the picture, or comes back: [x, true at the top], in pixels of the canvas.
+function leavings(u, line, logX, logY) {
+  const { top, height } = u.bbox;
+  const side = (y) => (y < top ? -1 : y > top + height ? 1 : 0);
+  const found = [];
+  for (const piece of piecesOf(line, logX, logY)) {
+    const points = piece.map((n) => [u.valToPos(line.xs[n], "x", true), u.valToPos(line.ys[n], "y", true)]);
+    points.forEach(([x, y], n) => {
+      if (!n) { if (side(y)) found.push([x, side(y) < 0]); return; }
+      const [beforeX, beforeY] = points[n - 1];
+      if (side(beforeY) === side(y)) return;
+      for (const out of [side(beforeY), side(y)].filter(Boolean)) {
+        const border = out < 0 ? top : top + height;
+        found.push([beforeX + (x - beforeX) * (border - beforeY) / (y - beforeY), out < 0]);
+      }
+    });
+  }
+  return found;
+}
+
+function paintLeaving(u, lines, logX, logY) {
+  const { ctx, bbox } = u;
+  const size = 5 * uPlot.pxRatio;
+  ctx.save();
+  for (const line of lines.filter((l) => !l.faint)) {
+    ctx.fillStyle = line.color;
+    for (const [place, isTop] of leavings(u, line, logX, logY)) {
+      const x = Math.min(Math.max(place, bbox.left + size), bbox.left + bbox.width - size);
+      if (Math.abs(x - place) > size) continue; // zoomed away
+      const [tip, foot] = isTop ? [bbox.top, bbox.top + 1.6 * size] : [bbox.top + bbox.height, bbox.top + bbox.height - 1.6 * size];
+      ctx.beginPath();
+      ctx.moveTo(x, tip);
+      ctx.lineTo(x - size, foot);
+      ctx.lineTo(x + size, foot);
+      ctx.fill();
+    }
   }
   ctx.restore();
 }
@@ -139,6 +175,20 @@ function paintMark(ctx, [x, y], word, ratio) {
   ctx.stroke();
 }
 
+// The place of the nearest tick; while the mouse drags, it goes where it is.
+function snapped(u, lines, left) {
+  if (left < 0) return left;
+  const x = u.posToVal(left, "x");
+  let best = null;
+  for (const { xs } of lines) {
+    const next = countUpTo(xs, x);
+    for (const v of [xs[next], xs[next - 1]]) {
+      if (v !== undefined && v >= u.scales.x.min && v <= u.scales.x.max && (best === null || Math.abs(v - x) < Math.abs(best - x))) best = v;
+    }
+  }
+  return best === null ? left : u.valToPos(best, "x");
+}
+
 // What all runs have under the crosshair, the nearest marked.
 const MOST_NAMED = 14;
 function pointAt(u, lines, element) {
@@ -150,7 +200,8 @@ function pointAt(u, lines, element) {
   for (const line of lines) {
     if (line.faint || !line.xs.length || x < line.xs[0] || x > line.xs.at(-1)) continue;
     const y = between(line.xs, line.ys, x);
-    found.push({ line, y, distance: Math.abs(u.valToPos(y, "y") - top) });
+    const isSeen = canShow(y, u.scales.y.distr === 3);
+    found.push({ line, y, distance: isSeen ? Math.abs(u.valToPos(y, "y") - top) : Infinity });
   }
   const nearest = found.reduce((a, b) => (a && a.distance <= b.distance ? a : b), null);
   const near = nearest?.line.run;

@@ -9,10 +9,20 @@ function gridAt(i, kimg) {
 function caption(i, kimg) {
   const metric = data.metrics[0];
   const curve = metric && data.curves[metric.name]?.[i];
-  const value = curve ? valueAt(curve, kimg) : null;
+  return captionOf(i, kimg, metric, curve ? valueAt(curve, kimg) : null);
+}
+
+// What the run reached, as the table says it.
+function filmCaption(i) {
+  const metric = data.metrics[0];
+  const word = view.value === "at" ? `at ${short(view.at)} kimg` : view.value;
+  return captionOf(i, data.grids[i].at(-1)[0], metric, metric ? lookUp(i, metric.name) : null, `${word} `);
+}
+
+function captionOf(i, kimg, metric, value, word = "") {
   const where = kimg === null ? ": nothing yet" : `, ${short(kimg)} kimg`;
   return make("figcaption", {}, make("span", { class: "swatch", style: `background:${colorOf(i)}` }),
-    titleOf(i) + where, value === null ? null : make("span", { class: "id" }, ` ${metric.name} ${short(value)}`));
+    titleOf(i) + where, value === null ? null : make("span", { class: "id" }, ` ${word}${metric.name} ${short(value)}`));
 }
 
 function pictureOf(i, [kimg, url]) {
@@ -27,27 +37,35 @@ function drawGrids() {
   byId("kimg-shown").textContent = short(limit);
   const place = byId("grids");
   const having = shown.filter((i) => data.grids[i].length);
+  const reals = [...new Set(having.map((i) => data.real[i]).filter((n) => n !== null))];
+  const realOf = (n) => realFigure(n, having.find((i) => data.real[i] === n), limit);
   if (view.film) {
     place.className = "films";
-    place.replaceChildren(...having.map(filmOf));
+    place.replaceChildren(...(reals.length ? [make("div", { class: "strip" }, ...reals.map(realOf))] : []), ...having.map(filmOf));
     return;
   }
-  const reals = [...new Set(having.map((i) => data.real[i]).filter((n) => n !== null))];
   place.className = having.length + reals.length <= 6 ? "few" : "";
   place.replaceChildren(
-    ...reals.map((n) => make("figure", { class: "real" },
-      make("button", { type: "button", class: "picture", title: "enlarge", onclick: () => update({ light: lightKey({ a: having.find((i) => data.real[i] === n), kimg: limit, b: "real" }) }) },
-        make("img", { src: data.reals[n], alt: "real images", loading: "lazy" })),
-      make("figcaption", {}, "real images", data.credits[n] ? make("span", { class: "id" }, ` ${data.credits[n]}`) : null))),
+    ...reals.map(realOf),
     ...having.map((i) => {
       const grid = gridAt(i, limit);
       return make("figure", {}, grid ? pictureOf(i, grid) : null, caption(i, grid ? grid[0] : null));
     }));
 }
 
+function realFigure(n, a, kimg) {
+  const credit = data.credits[n]?.replace(/CC [A-Z-]+ [\d.]+/g, (license) => license.replaceAll(" ", "\u00a0"));
+  return make("figure", { class: "real" },
+    make("button", { type: "button", class: "picture", title: "enlarge", onclick: () => update({ light: lightKey({ a, kimg, b: "real" }) }) },
+      make("img", { src: data.reals[n], alt: "real images", loading: "lazy" })),
+    make("figcaption", {}, make("b", {}, "real images"), credit ? make("span", { class: "id" }, ` ${credit}`) : null));
+}
+
+const MANY_FRAMES = 4; // with more, the noise before training is left out
 function filmOf(i) {
-  const frames = data.grids[i].map((grid) => make("figure", {}, pictureOf(i, grid), make("figcaption", {}, `${short(grid[0])} kimg`)));
-  return make("figure", { class: "film" }, caption(i, data.grids[i].at(-1)[0]), make("div", { class: "strip" }, ...frames));
+  const kept = data.grids[i].filter(([kimg]) => kimg > 0 || data.grids[i].length <= MANY_FRAMES);
+  const frames = kept.map((grid) => make("figure", {}, pictureOf(i, grid), make("figcaption", {}, `${short(grid[0])} kimg`)));
+  return make("figure", { class: "film" }, filmCaption(i), make("div", { class: "strip" }, ...frames));
 }
 
 let playing = 0;

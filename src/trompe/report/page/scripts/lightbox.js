@@ -31,20 +31,21 @@ function drawLight() {
   if (!view.light || !readLight()) { if (dialog.open) dialog.close(); return; }
   if (light.mode !== "one" && light.b === null) light.b = having().find((i) => i !== light.a) ?? (data.real[light.a] === null ? light.a : "real");
   const two = light.mode !== "one";
-  const radios = MODES.map((mode, n) => make("button", { type: "button", "aria-pressed": String(mode === light.mode), title: `key ${n + 1}`, onclick: () => turn({ mode }) }, mode));
+  const radios = MODES.map((mode, n) => make("button", { type: "button", "aria-pressed": String(mode === light.mode), title: `key ${n + 1}`, onclick: () => turn({ mode }) }, mode === "difference" ? "difference ×4" : mode));
   const choice = (key) => make("select", { "aria-label": key === "a" ? "run" : "other run", onchange: (e) => turn({ [key]: e.target.value === "real" ? "real" : Number(e.target.value) }) },
     ...having().map((i) => make("option", { value: i, selected: i === light[key] }, titleOf(i))),
     key === "b" && data.real[light.a] !== null ? make("option", { value: "real", selected: light.b === "real" }, "real images") : null);
-  const bar = make("div", { class: "bar" }, ...radios, choice("a"), two ? make("span", {}, "against") : null, two ? choice("b") : null,
+  const legendText = !two ? titleIn(light.a) : light.mode === "swipe" ? `left: ${titleIn(light.a)}, right: ${titleIn(light.b)}` : `${titleIn(light.a)} against ${titleIn(light.b)}`;
+  const bar = make("div", { class: "bar" }, ...radios,
+    make("button", { type: "button", class: "close", "aria-label": "close", onclick: () => update({ light: "" }) }, "✕"), choice("a"), two ? make("span", {}, "against") : null, two ? choice("b") : null,
     make("output", {}, `${short(gridAt(light.a, light.kimg)?.[0] ?? 0)} kimg`),
     make("button", { type: "button", title: "key −", onclick: () => turn({ zoom: Math.max(light.zoom - 1, 0) }) }, "−"),
     make("output", { id: "zoom-shown" }, light.zoom ? `${light.zoom}×` : "fit"),
-    make("button", { type: "button", title: "key +", onclick: () => turn({ zoom: Math.min(light.zoom + 1, 8) }) }, "+"),
-    make("button", { type: "button", class: "close", "aria-label": "close", onclick: () => update({ light: "" }) }, "✕"));
+    make("button", { type: "button", title: "key +", onclick: () => turn({ zoom: Math.min(light.zoom + 1, 8) }) }, "+"));
   const stage = make("div", { class: "stage" });
   const focused = [...dialog.querySelectorAll(".bar > *")].indexOf(document.activeElement);
   dialog.replaceChildren(bar, make("div", { class: "view" }, stage),
-    make("p", { class: "legend" }, two ? `${titleIn(light.a)} against ${titleIn(light.b)}` : titleIn(light.a)));
+    make("p", { class: "legend" }, legendText));
   if (!dialog.open) dialog.showModal();
   (bar.children[focused] ?? bar.children[MODES.indexOf(light.mode)]).focus();
   fill(stage);
@@ -67,7 +68,7 @@ function resizeLight(image) {
 function fitStage(stage, wide, high) {
   const space = stage.closest(".view");
   if (!space || !wide) return;
-  const fit = Math.min(space.clientWidth / wide, space.clientHeight / high);
+  const fit = Math.min((space.clientWidth - 8) / wide, (space.clientHeight - 8) / high); // within the padding
   const scale = light.zoom || (fit > 2 ? Math.floor(fit) : fit);
   stage.style.width = `${wide * scale}px`;
   stage.style.height = `${high * scale}px`;

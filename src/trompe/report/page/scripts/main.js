@@ -52,7 +52,7 @@ function connect() {
     event.preventDefault();
     byId("filter").focus();
   });
-  addEventListener("hashchange", () => { readHash(); showControls(); redraw(null); });
+  addEventListener("hashchange", () => { readHash(); repair(); showControls(); redraw(null); });
 }
 
 function setTheme(theme) {
@@ -63,8 +63,20 @@ const wanted = matchMedia("(prefers-color-scheme: dark)");
 wanted.addEventListener("change", () => setTheme(wanted.matches ? "dark" : "light"));
 byId("theme").addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
 
+// What an address names and these runs do not have is the default.
+function repair() {
+  for (const [id, key] of Object.entries(CONTROLS)) {
+    const control = byId(id);
+    if (control.tagName === "SELECT" && ![...control.options].some((option) => option.value === view[key])) view[key] = DEFAULTS[key];
+  }
+  if (!columnsShown().some((column) => column.name === view.sort.replace(/^-/, ""))) view.sort = DEFAULTS.sort;
+  if (!data.curves[view.curve]) view.curve = DEFAULTS.curve;
+}
+
 function begin() {
+  byId("heading").textContent = document.title = data.heading;
   fillChoices();
+  repair();
   showControls();
   drawRefusals();
   drawCards();

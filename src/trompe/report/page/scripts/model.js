@@ -45,14 +45,20 @@ function lookUp(i, name) {
   return column ? column.values[i] : undefined;
 }
 
-// The last value that a curve has at or before x.
-function valueAt([xs, ys], x) {
+// How many of the ascending numbers are at most x.
+function countUpTo(xs, x) {
   let [low, high] = [0, xs.length];
   while (low < high) {
     const middle = (low + high) >> 1;
     if (xs[middle] <= x) low = middle + 1; else high = middle;
   }
-  return low ? ys[low - 1] : null;
+  return low;
+}
+
+// The last value that a curve has at or before x.
+function valueAt([xs, ys], x) {
+  const count = countUpTo(xs, x);
+  return count ? ys[count - 1] : null;
 }
 
 function metricValue(i, name) {
@@ -86,19 +92,25 @@ function paint(n) {
 }
 const shade = (part) => `hsl(${Math.round(265 - 215 * part)} 70% ${isDark() ? 62 : 44}%)`;
 
-// How runs are colored: each its own, or by a key's value.
+// How runs are colored: each its own, or by a key's value; grouped runs have their group's color.
+let legend = []; // [color, value]
+let legendEnds = null; // of a key with many numbers: the lowest and the highest
 function makeColors() {
-  const name = view.color;
+  [legend, legendEnds] = [[], null];
+  const name = view.color || view.group;
   if (!name) return (i) => paint(i);
   const values = data.runs.map((_, i) => groupValue(i, name));
   const distinct = [...new Set(values)];
   const numbers = distinct.filter((v) => v !== "none").map(Number);
-  if (distinct.length > 5 && numbers.every((n) => !isNaN(n))) {
+  if (view.color && name !== "seeds" && distinct.length > 5 && numbers.every((n) => !isNaN(n))) {
     const order = [...numbers].sort((a, b) => a - b);
+    legendEnds = [order[0], order.at(-1)].map(short);
     return (i) => values[i] === "none" ? "gray" : shade(order.indexOf(Number(values[i])) / Math.max(order.length - 1, 1));
   }
   distinct.sort((a, b) => String(a).localeCompare(String(b), "en", { numeric: true }));
-  return (i) => values[i] === "none" ? "gray" : paint(distinct.indexOf(values[i]));
+  const colorFor = (value) => (value === "none" ? "gray" : paint(distinct.indexOf(value)));
+  legend = distinct.map((value) => [colorFor(value), groupTitle([values.indexOf(value)], name)]);
+  return (i) => colorFor(values[i]);
 }
 
 // The value by which runs are put together; runs without one are together too.

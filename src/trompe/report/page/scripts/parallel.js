@@ -25,16 +25,23 @@ function sweepAxes() {
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const back = (part) => { const v = low + part * (high - low); return axis.log ? 10 ** v : v; };
     const place = (v) => (typeof v !== "number" ? null : high > low ? (scale(v) - low) / (high - low) : 0.5);
-    const parts = high > low ? [0, 0.25, 0.5, 0.75, 1] : [0.5];
-    return { ...axis, place, back, ticks: parts.map((part) => [part, values.length ? short(Number(back(part).toPrecision(3))) : ""]) };
+    return { ...axis, place, back, ticks: values.length ? roundedTicks(back, place, high > low) : [] };
   });
+}
+
+// At round values: of two digits, or of as many as set them apart.
+function roundedTicks(back, place, isRange) {
+  const values = (isRange ? [0, 0.25, 0.5, 0.75, 1] : [0.5]).map(back);
+  const rounded = [2, 3, 4, 5].map((digits) => values.map((v) => Number(v.toPrecision(digits))));
+  const chosen = rounded.find((list) => new Set(list).size === values.length) ?? rounded.at(-1);
+  return chosen.map((v) => [place(v), short(v)]);
 }
 
 // view.brush: "name:0.1:0.5;..." in parts of the axes.
 const readBrush = () => new Map(view.brush.split(";").filter(Boolean).map((text) => {
   const parts = text.split(":");
   return [parts.slice(0, -2).join(":"), parts.slice(-2).map(Number)];
-}));
+}).filter(([, ends]) => ends.length === 2 && ends.every(Number.isFinite)));
 const writeBrush = (brushes) => [...brushes].map(([name, [low, high]]) => `${name}:${low.toFixed(3)}:${high.toFixed(3)}`).join(";");
 
 function chosenTrials() {
@@ -43,7 +50,8 @@ function chosenTrials() {
   return data.sweep.trials.filter((trial) => axes.every((axis) => {
     const part = axis.place(axis.of(trial));
     const [low, high] = brushes.get(axis.name);
-    return part !== null && part >= low - 1e-3 && part <= high + 1e-3;
+    const near = axis.choices ? 0.04 : 1e-3;
+    return part !== null && part >= low - near && part <= high + near;
   }));
 }
 
@@ -54,6 +62,21 @@ function brushTest() {
   return (i) => chosen.has(i);
 }
 
+// What is brushed, each with a button that lets go.
+function drawChips() {
+  const brushes = data.sweep ? readBrush() : new Map();
+  const chips = (data.sweep ? sweepAxes() : []).filter((axis) => brushes.has(axis.name)).map((axis) => {
+    const ends = brushes.get(axis.name).map((part) => Math.min(Math.max(part, 0), 1));
+    const inside = axis.choices?.filter((c) => { const part = axis.place(c); return part >= ends[0] - 0.04 && part <= ends[1] + 0.04; });
+    const range = inside ? inside.map(short).join(", ") || "none" : ends.map((part) => short(Number(axis.back(part).toPrecision(2)))).join(" to ");
+    const clear = () => { brushes.delete(axis.name); update({ brush: writeBrush(brushes) }); };
+    return make("button", { type: "button", class: "chip", title: `let go of ${axis.name}`, onclick: clear }, `${shortName(axis.name)} ${range} ✕`);
+  });
+  byId("chips").replaceChildren(...chips);
+}
+const shortName = (name) => columnOf(name)?.short ?? name.split(/[./]/).at(-1);
+sections.push({ id: "chips", always: true, uses: ["brush"], draw: drawChips });
+
 const TALL = 300;
 function drawParallel() {
   const axes = sweepAxes();
@@ -63,7 +86,7 @@ function drawParallel() {
   const y = (part) => 50 + TALL * (1 - part);
   const root = draw("svg", { viewBox: `0 0 ${wide} ${TALL + 80}`, width: wide, height: TALL + 80, role: "img", "aria-label": "trials over parameters and objectives" });
   const chosen = new Set(chosenTrials().map((trial) => trial.number));
-  const inTable = new Set(rows);
+  const ticked = new Set(shown);
   const objective = axes[data.sweep.parameters.length];
   const values = data.sweep.trials.map(objective.of).filter((v) => typeof v === "number").sort((a, b) => a - b);
   // By rank, so that one trial that diverged does not make the others look alike.
@@ -73,7 +96,7 @@ function drawParallel() {
     return objective.better === "higher" ? rank : 1 - rank;
   };
   const order = [...data.sweep.trials].sort((a, b) => isOn(a) - isOn(b));
-  function isOn(trial) { return chosen.has(trial.number) && (trial.run === null || inTable.has(trial.run)); }
+  function isOn(trial) { return chosen.has(trial.number) && (trial.run === null || ticked.has(trial.run)); }
   for (const trial of order) {
     const points = axes.map((axis, n) => [x(n), axis.place(axis.of(trial))]).filter(([, part]) => part !== null).map(([a, part]) => `${a.toFixed(1)},${y(part).toFixed(1)}`);
     const good = goodness(objective.of(trial));
@@ -96,8 +119,7 @@ function showTrial(trial, axes, event) {
 }
 
 function axisOf(axis, x, y, isLow) {
-  const column = columnOf(axis.name);
-  const title = draw("text", { x, y: isLow ? 30 : 16, "text-anchor": "middle", class: "axis-title" }, column?.short ?? axis.name.split(/[./]/).at(-1));
+  const title = draw("text", { x, y: isLow ? 30 : 16, "text-anchor": "middle", class: "axis-title" }, shortName(axis.name));
   title.append(draw("title", {}, axis.name));
   const ticks = axis.ticks.map(([part, text]) => draw("text", { x: x + 6, y: y(part) + 4, class: "tick" }, text));
   const group = draw("g", { "data-axis": axis.name }, draw("line", { x1: x, x2: x, y1: y(0), y2: y(1), class: "axis" }), title, ...ticks);
@@ -116,7 +138,9 @@ function axisOf(axis, x, y, isLow) {
     box.setAttribute("y", y(high));
     box.setAttribute("height", y(low) - y(high));
   });
+  hit.addEventListener("pointercancel", () => { from = null; drawParallel(); });
   hit.addEventListener("pointerup", (event) => {
+    if (from === null) return;
     const brushes = readBrush();
     const ends = [from, partAt(event)].sort((a, b) => a - b);
     from = null;

@@ -43,7 +43,7 @@ function update(changes) {
 
 const CHOOSES = ["filter", "sort", "value", "at", "hidden", "group", "brush"]; // which runs, in what order
 function redraw(changed) {
-  if (changed === null || changed.includes("color")) colorOf = makeColors();
+  if (changed === null || changed.includes("color") || changed.includes("group")) colorOf = makeColors();
   if (changed === null || changed.some((key) => CHOOSES.includes(key))) choose();
   for (const section of sections) {
     if (changed === null || changed.some((key) => section.uses.includes(key))) {
