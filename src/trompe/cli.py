@@ -162,7 +162,8 @@ def _one_line(error: BaseException, arguments: Sequence[str] = ()) -> str:
             kept.append(f"(at {line.split(':', 1)[1].strip()})")
     text = " ".join(kept) or type(error).__name__
     if isinstance(error, OverrideParseException):
-        text += f" (to mean it as text, type {as_text(error.override)})"
+        # What its grammar expected says nothing to a person.
+        text = f"cannot read {error.override} (to mean it as text, type {as_text(error.override)})"
     if several := re.match(r"Ambiguous value for argument '(.*)'", lines[0] if lines else ""):
         return _several(several[1], arguments)
     hint = ", set env var HYDRA_FULL_ERROR=1 to see chained exception."

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 import yaml
@@ -185,8 +185,14 @@ def quick_imports() -> Iterator[None]:
 
 
 def split_words(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags, with their values, and all other words of a command line."""
-    words: list[str] = get_args_parser().parse_intermixed_args(arguments).overrides
+    """Hydra's flags, with their values, and all other words of a command line.
+
+    Raises:
+        UserError: if there is no such flag, or it lacks a value.
+    """
+    parser = get_args_parser()
+    parser.error = _refuse_flag  # type: ignore[method-assign]
+    words: list[str] = parser.parse_intermixed_args(arguments).overrides
     flags, rest = [], list(words)
     for argument in arguments:
         if argument in rest:
@@ -194,6 +200,13 @@ def split_words(arguments: list[str]) -> tuple[list[str], list[str]]:
         else:
             flags.append(argument)
     return flags, words
+
+
+def _refuse_flag(message: str) -> NoReturn:
+    unknown = message.removeprefix("unrecognized arguments: ")
+    if unknown == message:
+        raise UserError(message)
+    raise UserError(f"there is no flag {unknown}: a key is written without dashes, as key=value")
 
 
 def with_folders(arguments: list[str], key: str) -> list[str]:

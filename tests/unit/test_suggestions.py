@@ -1,8 +1,10 @@
 """Did you mean: keys by their last part, by their spelling, and never what is far off."""
 
+import sys
+
 import pytest
 
-from trompe.cli import commands
+from trompe.cli import _main, commands
 from trompe.suggestions import close, did_you_mean, for_composition, similar
 
 KEYS = ["kimg", "model", "model.optimizer", "model.optimizer.lr", "batch_size", "data.batch"]
@@ -62,3 +64,26 @@ def test_what_is_missing_is_explained() -> None:
 
 def test_other_messages_are_left_alone() -> None:
     assert for_composition("something else", "train", []) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "model.loss=hinge,"], "cannot read model.loss=hinge, (to mean it as text"),
+        (["sweep", "model.loss=hinge,"], "it is none of key=value, key=a,b and key=log(1e-5,1e-3)"),
+        (["train", "--foo"], "there is no flag --foo: a key is written without dashes"),
+        (["runs", "--jsn"], "there is no flag --jsn"),
+        (["train", "--cfg"], "argument --cfg/-c: expected one argument"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["trompe", *arguments])
+    assert _main(arguments) == 2
+    told = capsys.readouterr().err.strip()
+    assert told.startswith("trompe: ") and said in told and "\n" not in told
+    assert "BRACKET_OPEN" not in told

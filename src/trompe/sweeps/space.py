@@ -30,6 +30,9 @@ from optuna.distributions import (
 from trompe.errors import UserError
 from trompe.grammar import overrides_parser
 
+# How the parser of Hydra's grammar begins, which says nothing to a person.
+_GRAMMAR = ("mismatched input", "extraneous input", "no viable alternative", "token recognition")
+
 
 @dataclass(frozen=True)
 class Space:
@@ -141,6 +144,8 @@ def parse_space(overrides: Sequence[str], recorded: Mapping[str, Any] | None = N
             override = overrides_parser().parse_override(text)
         except HydraException as error:
             reason = str(error).strip().splitlines()[0]
+            if reason.startswith(_GRAMMAR):
+                reason = "it is none of key=value, key=a,b and key=log(1e-5,1e-3)"
             raise UserError(f"cannot read the override {text!r}: {reason}") from error
         key = override.get_key_element()
         fixed.pop(key, None)
