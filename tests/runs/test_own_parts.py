@@ -21,7 +21,7 @@ from trompe.tasks.train import train
 HERE = "tests.runs.wrong_parts"
 DATA = [
     *(o for o in TINY if not o.startswith(("metrics", "data"))),
-    *("data=shapes", "~data.size", "~data.seed", "data.resolution=16", "metrics=[]"),
+    *("data=shapes", "~data.size", "~data.seed", "~data.label", "data.resolution=16", "metrics=[]"),
     *FAMILIES["mlp_gan"],
 ]
 

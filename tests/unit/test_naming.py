@@ -98,6 +98,7 @@ def test_a_damaged_run_is_not_the_best(outputs: Path) -> None:
         ("eeee", "no run folder at eeee, and none of that name or id"),
         ("aa", "no run folder at aa"),
         ("gan/nothing", "there is no run folder at gan/nothing"),
+        (__file__, "run=.*test_naming.py is a file, not a run folder"),
         ("none/latest", "run=none/latest: there are no runs below"),
         ("none/best", "run=none/best: there are no runs below"),
     ],

@@ -42,7 +42,7 @@ class Shapes(ImageData):
         size: number of images.
         seed: of the set's content; not the experiment's.
         resolution: side of the images in pixels.
-        label: the factor that is the label, ``kind`` or ``color``; None: both.
+        label: the factor that is the label, ``kind`` or ``color``, or ``mode`` for both.
         common: see `ImageData`.
 
     Raises:
@@ -50,13 +50,13 @@ class Shapes(ImageData):
     """
 
     def __init__(
-        self, size: int, seed: int, resolution: int, label: str | None = None, **common: object
+        self, size: int, seed: int, resolution: int, label: str = "mode", **common: object
     ) -> None:
         super().__init__(resolution=resolution, **common)  # type: ignore[arg-type]
         if size < 1:
             raise UserError(f"data.size={size} must be at least 1 image")
-        if label not in (None, "kind", "color"):
-            raise UserError(f"data.label={label} is neither kind nor color")
+        if label not in ("mode", "kind", "color"):
+            raise UserError(f"data.label={label} is neither mode, kind nor color")
         self.size = size
         self.seed = seed
         self.label = label
@@ -75,19 +75,19 @@ class ShapesSource(Source):
 
     location = "data=shapes"
 
-    def __init__(self, size: int, seed: int, side: int, label: str | None = None) -> None:
+    def __init__(self, size: int, seed: int, side: int, label: str = "mode") -> None:
         self._size, self._seed, self._side, self._label = size, seed, side, label
         kinds, colors = np.divmod(np.arange(size, dtype=np.int64) % _MODES, len(COLORS))
         both = [f"{color} {kind}" for kind in KINDS for color in COLORS]
         self.labels, self.class_names = {
             "kind": (kinds, list(KINDS)),
             "color": (colors, list(COLORS)),
-        }.get(label or "", (kinds * len(COLORS) + colors, both))
+        }.get(label, (kinds * len(COLORS) + colors, both))
 
     def fingerprint(self) -> str:
         """Hash of the parameters."""
         facts: tuple[object, ...] = ("shapes", _VERSION, self._size, self._seed, self._side)
-        facts += (self._label,) if self._label else ()
+        facts += (self._label,) if self._label != "mode" else ()
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def factors(self, index: int) -> dict[str, Any]:

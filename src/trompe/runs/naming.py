@@ -32,7 +32,9 @@ def find_run(name: str, output_dir: str, key: str = "run") -> RunFolder:
         UserError: if there is none, several have that id, or the values that would decide on the
             best cannot be ranked.
     """
-    if expand(name, key).exists():
+    if (path := expand(name, key)).exists():
+        if not path.is_dir():
+            raise UserError(f"{key}={name} is a file, not a run folder")
         return open_run(name)
     place, _, word = str(name).rstrip("/").rpartition("/")
     if word in _WORDS:

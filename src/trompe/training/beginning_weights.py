@@ -63,6 +63,8 @@ def read_initial(init: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return embedded.read_weights(), facts
     if not expand(init, "init").exists() and (meant := close(init, [embedded.NAME])):
         raise UserError(f"init={init}: there is no such run folder{did_you_mean(meant)}")
+    if not expand(init, "init").is_dir():
+        raise UserError(f"init={init}: there is no run folder at {init}")
     run = open_run(init)
     checkpoint, _ = find_checkpoint(run, "last")
     weights = upgrade_checkpoint(checkpoint)["state_dict"]
