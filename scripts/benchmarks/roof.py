@@ -91,9 +91,9 @@ def _convolution_rate(layer: nn.Module, given: torch.Tensor, dtype: torch.dtype)
     ).to(dtype=dtype, memory_format=torch.channels_last)
     x = given.to(dtype=dtype, memory_format=torch.channels_last).requires_grad_()
     slope = torch.randn_like(layer(x))
-    weight: torch.Tensor = layer.weight  # type: ignore[assignment]
 
     def forward_and_backward() -> None:
-        torch.autograd.grad(layer(x), (x, weight), slope)
+        x.grad = layer.weight.grad = None
+        layer(x).backward(slope)
 
     return rate(forward_and_backward, flops_of(forward_and_backward))

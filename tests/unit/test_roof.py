@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+from benchmarks import roof
 from benchmarks.classic import ClassicLoop, classic_networks
 from benchmarks.roof import convolutions, flops_of, rate
 
@@ -23,6 +24,18 @@ def test_the_arithmetic_of_a_convolution_is_counted() -> None:
 def test_a_rate_is_work_over_time() -> None:
     a = torch.randn(64, 64)
     assert rate(lambda: a @ a, 2.0 * 64**3) > 0
+
+
+def test_the_roof_is_the_best_of_products_and_convolutions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(roof, "_SECONDS", 0.01)
+    monkeypatch.setattr(roof, "_SIDE", 64)
+    network = nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1), nn.ConvTranspose2d(4, 3, 4, 2, 1))
+    for bf16 in (False, True):
+        found = roof.measure_roof([network], [torch.randn(2, 3, 8, 8)], bf16)
+        assert found.best == max(found.matrix, found.convolution) > 0
+        assert found.convolution > 0
 
 
 def test_the_classic_loop_is_the_published_network() -> None:
