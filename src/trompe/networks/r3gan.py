@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -123,6 +122,19 @@ def widths_of_stages(resolution: int, widths: Sequence[int]) -> list[int]:
     return [widths[0]] * (stages - len(widths)) + list(widths)[-stages:]
 
 
+def tower(
+    widths: Sequence[int], blocks: int, expansion: int, group_width: int, up: bool
+) -> list[nn.Module]:
+    """`blocks` blocks of each width, one width after the other, and between them a `Resample`."""
+    layers: list[nn.Module] = []
+    for before, width in zip([None, *widths], widths, strict=False):
+        if before is not None:
+            layers.append(Resample(before, width, up))
+        total = blocks * len(widths)
+        layers += [Block(width, expansion, group_width, total) for _ in range(blocks)]
+    return layers
+
+
 class R3GANGenerator(nn.Module):
     """A learned 4x4 basis weighted by the latent, then residual blocks at every side (Figure 4).
 
@@ -158,15 +170,7 @@ class R3GANGenerator(nn.Module):
         self.basis = nn.Parameter(torch.randn(widths[0], 4, 4))
         self.weigh = nn.Linear(latent_dim * (2 if classes else 1), widths[0], bias=False)
         nn.init.normal_(self.weigh.weight, std=1 / math.sqrt(self.weigh.in_features))
-        total = blocks * len(widths)
-
-        def stage(width: int) -> list[nn.Module]:
-            return [Block(width, expansion, group_width, total) for _ in range(blocks)]
-
-        layers = stage(widths[0])
-        for before, after in pairwise(widths):
-            layers += [Resample(before, after, up=True), *stage(after)]
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*tower(widths, blocks, expansion, group_width, up=True))
         self.to_image = convolution(widths[-1], channels)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -206,16 +210,10 @@ class R3GANDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         widths = widths_of_stages(resolution, widths)
-        total = blocks * len(widths)
-
-        def stage(width: int) -> list[nn.Module]:
-            return [Block(width, expansion, group_width, total) for _ in range(blocks)]
-
-        falling = list(widths)[::-1]
-        layers: list[nn.Module] = [convolution(channels, falling[0]), *stage(falling[0])]
-        for before, after in pairwise(falling):
-            layers += [Resample(before, after, up=False), *stage(after)]
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(
+            convolution(channels, widths[-1]),
+            *tower(widths[::-1], blocks, expansion, group_width, up=False),
+        )
         self.basis = nn.Parameter(torch.randn(widths[0], 1, 4, 4) / 4)
         self.out = nn.Linear(widths[0], 1, bias=False)
         nn.init.normal_(self.out.weight, std=1 / math.sqrt(widths[0]))

@@ -56,11 +56,7 @@ def sample(cfg: DictConfig) -> Path:
             folder that is given already exists and `overwrite` is false.
     """
     run = find_run(cfg.run, cfg.paths.output_dir)
-    check_count("n", cfg.n, 0)
-    check_count("batch_size", cfg.batch_size)
-    check_count("interpolation.keyframes", cfg.interpolation.keyframes, 0)
-    check_count("interpolation.frames", cfg.interpolation.frames)
-    check_positive("interpolation.fps", cfg.interpolation.fps)
+    _check_values(cfg)
     checkpoint, which = find_checkpoint(run, cfg.checkpoint)
     method = load_method(run, checkpoint, cfg.trust)
     require(method, "sample", run.path)
@@ -68,8 +64,6 @@ def sample(cfg: DictConfig) -> Path:
     options = check_options({"truncation": cfg.truncation}, method, run.path)
     if "truncation" in options:
         check_number("truncation", options["truncation"])
-    check_count("neighbors", 0 if cfg.neighbors is None else cfg.neighbors, 0)
-    check_positive("neighbor_step", cfg.neighbor_step)
     mixed = [] if cfg.mix is None else parse_seeds(cfg.mix, 0, "mix")
     if cfg.mix is not None:
         check_mixing(method, mixed, run.path)
@@ -111,6 +105,16 @@ def sample(cfg: DictConfig) -> Path:
     if cfg.label is None and len(names) > MOST:
         print(f"  the first {MOST} of {len(names)} classes: label= chooses others")
     return out
+
+
+def _check_values(cfg: DictConfig) -> None:
+    check_count("n", cfg.n, 0)
+    check_count("batch_size", cfg.batch_size)
+    check_count("interpolation.keyframes", cfg.interpolation.keyframes, 0)
+    check_count("interpolation.frames", cfg.interpolation.frames)
+    check_positive("interpolation.fps", cfg.interpolation.fps)
+    check_count("neighbors", 0 if cfg.neighbors is None else cfg.neighbors, 0)
+    check_positive("neighbor_step", cfg.neighbor_step)
 
 
 def unused(folder: Path) -> Path:
