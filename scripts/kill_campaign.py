@@ -1,9 +1,11 @@
 """Kill runs at random moments, resume them until they are done, compare with runs left in peace.
 
-`python scripts/kill_campaign.py [--one N] [--two N] [--sweep N] [--seed S] [--output FOLDER]`, with
-the number of kills of each kind: runs of one process, runs of two (one of which is killed, by
-turns the first and the other), and sweeps. Moments: anywhere from the start of the command on; in
-the middle of training; while a checkpoint is being written; after the last tick.
+`python scripts/kill_campaign.py [--one N] [--two N] [--ada N] [--pools N] [--sweep N] [--seed S]
+[--output FOLDER]`, with the number of kills of each kind: runs of one process, runs of two (one of
+which is killed, by turns the first and the other), of StyleGAN2 with its adaptive augmentation and
+its mean of path lengths, of CycleGAN with its pools, and sweeps. Moments: anywhere from the start
+of the command on; in the middle of training; while a checkpoint is being written; after the last
+tick.
 
 Weights, optimizer states, clock and records of every run must be bitwise equal to those of the
 same run that nobody killed; no process may be left over. Otherwise the exit code is 1.
@@ -31,16 +33,36 @@ from trompe.runs.index import find_folders, find_runs
 from trompe.runs.run_folder import RunFolder
 
 TICKS = 12
+SHORT = [
+    *("batch_size=8", "tick_kimg=0.096", f"kimg={0.096 * TICKS:g}", "evaluation.every_kimg=0.192"),
+    *("samples.every_kimg=0.192", "samples.count=4", "trainer.precision=32-true", "logger=[]"),
+]
+SMALL_DATA = [
+    *("data=shapes", "data.size=96", "data.resolution=16", "metrics=[random_conv]"),
+    *("metrics.random_conv.n_images=40", "metrics.random_conv.n_reference=40"),
+]
 TINY = [
-    *("model=dcgan", "model.generator.width=8", "model.discriminator.width=8", "data=shapes"),
-    *("data.size=96", "data.resolution=16", "batch_size=8", "tick_kimg=0.096"),
-    *(f"kimg={0.096 * TICKS:g}", "metrics=[random_conv]", "metrics.random_conv.n_images=40"),
-    *("metrics.random_conv.n_reference=40", "evaluation.every_kimg=0.192", "logger=[]"),
-    *("samples.every_kimg=0.192", "samples.count=4", "trainer.precision=32-true"),
+    "model=dcgan",
+    "model.generator.width=8",
+    "model.discriminator.width=8",
+    *SMALL_DATA,
+    *SHORT,
+]
+TINY_ADA = [
+    *("model=stylegan2", "model/augment=ada", "model.augment.ada_kimg=1", "model.augment.every=1"),
+    *("model.generator.base=64", "model.generator.latent_dim=8", "model.generator.style_dim=8"),
+    *("model.penalty_every.r1=2", *SMALL_DATA, *SHORT),
+]
+TINY_POOLS = [
+    *("model=cyclegan", "data=maps", "data.resolution=32", "model.pool_size=5"),
+    *("model.generator.width=4", "model.generator.blocks=1", "model.discriminator.width=4"),
+    *("metrics=[]", *SHORT),
 ]
 KINDS = {
     "one process": ["train", *TINY, "trainer=cpu", "resume=auto"],
     "two processes": ["train", *TINY, "trainer=ddp_cpu", "resume=auto"],
+    "ADA and path lengths": ["train", *TINY_ADA, "trainer=cpu", "resume=auto"],
+    "pools": ["train", *TINY_POOLS, "trainer=cpu", "resume=auto"],
     "sweep": ["sweep", *TINY, "trainer=cpu", "sampler=grid", "objective=fd_random_conv"],
 }
 SPACE = "model.optimizer.lr=1e-4,2e-4,4e-4"
@@ -219,6 +241,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--one", type=int, default=60, help="kills of one process")
     parser.add_argument("--two", type=int, default=30, help="kills of one of two processes")
+    parser.add_argument("--ada", type=int, default=10, help="kills of StyleGAN2 with ADA")
+    parser.add_argument("--pools", type=int, default=10, help="kills of CycleGAN")
     parser.add_argument("--sweep", type=int, default=10, help="kills of a sweep")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--output", type=Path, help="folder that keeps the runs")
@@ -233,7 +257,9 @@ def main() -> int:
         print("| |", " | ".join(columns), "|")
         print("|---" * (len(columns) + 1) + "|")
         bad = []
-        kills = dict(zip(KINDS, (asked.one, asked.two, asked.sweep), strict=True))
+        kills = dict(
+            zip(KINDS, (asked.one, asked.two, asked.ada, asked.pools, asked.sweep), strict=True)
+        )
         for kind, count in kills.items():
             if count:
                 campaign = Campaign(kind, root / kind.replace(" ", "_"), random.Random(asked.seed))

@@ -39,6 +39,7 @@ from trompe.training.recorded import recorded
         ("model.penalties.r1=abc", "model: the weight of r1=abc must be a number of at least 0"),
         ("model.penalties.r1=nan", "model: the weight of r1=nan must be a number of at least 0"),
         ("model.penalty_every.r1=0", "penalty_every.r1=0 must be a whole number of at least 1"),
+        ("model/augment=ada model.loss=wasserstein", "only differences of logits count: choose"),
         ("trainer.precision=foo", "trainer.precision=foo must be auto, 32-true"),
         ("trainer.precision=64-true", "trainer.precision=64-true must be auto, 32-true"),
     ],
@@ -48,7 +49,7 @@ def test_wrong_values_are_refused_before_anything_is_written(
 ) -> None:
     folders = [f"paths.output_dir={tmp_path / 'out'}", f"paths.cache_dir={cache}"]
     with initialize_config_dir(config_dir(), version_base="1.3"):
-        overrides = [*TINY, *FAMILIES["mlp_gan"], *folders, override]
+        overrides = [*TINY, *FAMILIES["mlp_gan"], *folders, *override.split()]
         HydraConfig.instance().set_config(compose("train", overrides, return_hydra_config=True))
         cfg = compose("train", overrides)
         with pytest.raises((UserError, InstantiationException)) as error:

@@ -146,6 +146,11 @@ def test_only_the_relativistic_generator_sees_real_images(name: str) -> None:
     assert pair.pairs_real == (name == "relativistic")
 
 
+@EVERY_PAIR
+def test_zero_is_a_border_where_logits_count_themselves(name: str) -> None:
+    assert load_pair(name).has_border == (name not in ("relativistic", "wasserstein"))
+
+
 def test_a_dotted_path_names_a_pair_of_another_module(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("their_losses")
     source = (

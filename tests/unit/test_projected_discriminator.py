@@ -27,7 +27,8 @@ def test_every_scale_has_its_logits() -> None:
     assert judge(torch.zeros(2, 1, 64, 64)).shape == (2, 3 * 16)
     wide = discriminator(side=128)
     assert wide(torch.zeros(2, 3, 64, 64)).shape == (2, 3 * 16)
-    assert len(wide.heads[0].layers) == 2 * 3
+    assert len(wide.heads[0].layers) == 3 * 3  # convolution, normalization, leaky ReLU
+    assert len(discriminator(side=128, norm=None).heads[0].layers) == 2 * 3
 
 
 def test_the_network_and_its_projections_stay_as_they_are() -> None:

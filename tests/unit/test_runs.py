@@ -113,7 +113,13 @@ def test_curves_are_drawn(run: RunFolder) -> None:
     assert path is not None
     with Image.open(path) as picture:
         assert len(picture.getcolors(10**6) or []) > 50
+        width = picture.width
     assert [p.name for p in run.path.glob("*curves*")] == ["curves.png"]
+    run.append_metrics({"kimg": 5, "loss/generator": 1.0, "augment/probability": 0.1})
+    again = draw_curves(run)
+    assert again is not None
+    with Image.open(again) as picture:
+        assert picture.width == width * 3 // 2  # a panel of its own
 
 
 def test_rounding_and_grids(tmp_path: Path) -> None:

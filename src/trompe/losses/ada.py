@@ -97,6 +97,7 @@ class AdaptiveAugment(PipelineAugment):
         UserError: if one of them is out of its range.
     """
 
+    reads_signs = True
     signs: Tensor
     images: Tensor
     batches: Tensor

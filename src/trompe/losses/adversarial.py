@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
@@ -85,6 +86,12 @@ class AdversarialLoss(NamedTuple):
     def pairs_real(self) -> bool:
         """Whether the generator's loss also takes the logits of real images, as `real`."""
         return "real" in inspect.signature(self.generator).parameters
+
+    @property
+    def has_border(self) -> bool:
+        """Whether 0 separates real from fake: not if only differences of logits count."""
+        here, there = torch.zeros(1), torch.full((1,), 3.0)
+        return bool(self.discriminator(here, here) != self.discriminator(there, there))
 
 
 def load_pair(name: str) -> AdversarialLoss:

@@ -22,9 +22,11 @@ class Augment(nn.Module):
 
     Attributes:
         draws: random numbers needed for each image; 0 if nothing is augmented.
+        reads_signs: whether `observe` takes a logit above 0 for "real".
     """
 
     draws: int = 0
+    reads_signs: bool = False
 
     def forward(self, images: Tensor, uniform: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] augmented by `uniform` (N, draws) in [0, 1)."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trompe.data.image_data import Batch
 from trompe.engine.randomness import Draws
-from trompe.errors import check_count
+from trompe.errors import UserError, check_count
 from trompe.images import to_signed
 from trompe.losses import generator_penalties as generator_penalties_of
 from trompe.losses import penalties as penalties_of
@@ -40,6 +40,9 @@ class GAN(Adversarial, FromLatents):
         discriminator_steps: discriminator steps per generator step.
         classes: number of classes; with 0 the networks are given no labels.
         common: see `Adversarial`.
+
+    Raises:
+        UserError: if an adaptive augmentation and the loss do not go together.
     """
 
     batch_type = Batch
@@ -60,6 +63,11 @@ class GAN(Adversarial, FromLatents):
         super().__init__(generator, discriminator, **common)
         check_count("model.discriminator_steps", discriminator_steps)
         check_every(penalty_every, penalties, generator_penalties)
+        if augment.reads_signs and not self.loss.has_border:
+            raise UserError(
+                "model/augment=ada takes a logit above 0 for real, but in this model.loss only "
+                "differences of logits count: choose model/augment=scheduled_ada, or another loss"
+            )
         self.penalties = Penalties(penalties_of.load_penalty, penalties, penalty_every)
         self.generator_penalties = Penalties(
             generator_penalties_of.load_penalty, generator_penalties, penalty_every

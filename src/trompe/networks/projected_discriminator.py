@@ -1,7 +1,7 @@
 """Projected GANs: Sauer et al. 2021, https://arxiv.org/abs/2111.01007."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from trompe.errors import Count, UserError
 from trompe.networks.class_projection import ClassProjection
 from trompe.networks.perceptual_network import MINIMUM_SIDE, PerceptualNetwork
 from trompe.networks.sight import Sight
+
+Norm = Callable[[int], nn.Module]
 
 _END = 4  # pixels: the side at which every scale is judged (sec. 3.2)
 
@@ -29,6 +31,8 @@ class ProjectedDiscriminator(nn.Module):
             mixing"); otherwise channels alone are mixed.
         seed: of the projections, which no checkpoint needs to hold.
         classes: of the labels; 0 for none.
+        norm: makes a normalization layer from a channel count, for the trained layers but the last;
+            None leaves it out.
 
     Attributes:
         teachers: names of the networks that it looks through.
@@ -46,6 +50,7 @@ class ProjectedDiscriminator(nn.Module):
         mix_scales: bool = True,
         seed: int = 0,
         classes: int = 0,
+        norm: Norm | None = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
         self.side = side or resolution
@@ -58,7 +63,7 @@ class ProjectedDiscriminator(nn.Module):
         widths = [width * 2**scale for scale in range(len(self.sight.channels))]
         self.projection = RandomProjection(self.sight.channels, widths, mix_scales, seed)
         self.heads = nn.ModuleList(
-            Head(w, math.ceil(self.side / stride), classes)
+            Head(w, math.ceil(self.side / stride), classes, norm)
             for w, stride in zip(widths, self.sight.strides, strict=True)
         )
 
@@ -122,16 +127,19 @@ class Head(nn.Module):
         width: maps that come in.
         side: their side.
         classes: of the labels; 0 for none.
+        norm: see `ProjectedDiscriminator`.
     """
 
-    def __init__(self, width: int, side: int, classes: int) -> None:
+    def __init__(self, width: int, side: int, classes: int, norm: Norm | None) -> None:
         super().__init__()
+        halvings = max(math.ceil(math.log2(side / _END)), 0)
+        convolutions = [nn.Conv2d(width, width, 4, 2, 1) for _ in range(halvings)]
         layers: list[nn.Module] = []
-        while side > _END:
-            layers += [spectral_norm(nn.Conv2d(width, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
-            side = side // 2
-        if not layers:
-            layers = [spectral_norm(nn.Conv2d(width, width, 3, 1, 1)), nn.LeakyReLU(0.2)]
+        for convolution in convolutions or [nn.Conv2d(width, width, 3, 1, 1)]:
+            layers.append(spectral_norm(convolution))
+            if norm is not None:
+                layers.append(norm(width))
+            layers.append(nn.LeakyReLU(0.2))
         self.layers = nn.Sequential(*layers)
         self.out = spectral_norm(nn.Conv2d(width, 1, 3, 1, 1))
         self.projection = ClassProjection(width, classes) if classes else None

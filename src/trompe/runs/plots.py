@@ -57,5 +57,6 @@ def _panels(names: Iterable[str]) -> list[tuple[str, list[str]]]:
         "shares (higher is better)": sorted(n for n in names if n.startswith(_SHARES)),
         "losses": sorted(n for n in names if n.startswith(("loss/", "penalty/"))),
         "discriminator logits": sorted(n for n in names if n.startswith("logits/")),
+        "augmentation": sorted(n for n in names if n.startswith("augment/")),
     }
     return [(title, members) for title, members in groups.items() if members]
