@@ -161,6 +161,12 @@ def test_images_come_from_styles(layer: Layer) -> None:
         assert difference[0].max() > 1e-3 and difference[1:].max() < 1e-4
 
 
+def test_images_are_bounded_by_what_comes_last() -> None:
+    latents = torch.randn(2, 6)
+    made = small(final=nn.Tanh())(latents)
+    torch.testing.assert_close(made, small()(latents).tanh())
+
+
 def test_mapping_normalizes_its_latents() -> None:
     mapping = Mapping(6, 5, 2, 0, 1.0)
     z = torch.randn(4, 6)

@@ -24,8 +24,9 @@ from trompe.trust import (
 )
 
 # Folders of conf/ whose files become parts of a group of another name.
-GROUP = dict.fromkeys(("perceptual", "schedule", "style_discriminator", "style_generator"), "model")
-GROUP |= {"features": "metrics"}
+OF_A_MODEL = ("generator", "discriminator", "perceptual", "schedule")
+OF_A_MODEL += ("style_discriminator", "style_generator")
+GROUP = dict.fromkeys(OF_A_MODEL, "model") | {"features": "metrics"}
 SHIPPED = sorted(
     {
         (GROUP.get(folder, folder), name)

@@ -133,9 +133,10 @@ class Head(nn.Module):
     def __init__(self, width: int, side: int, classes: int, norm: Norm | None) -> None:
         super().__init__()
         halvings = max(math.ceil(math.log2(side / _END)), 0)
-        convolutions = [nn.Conv2d(width, width, 4, 2, 1) for _ in range(halvings)]
+        bias = norm is None
+        convolutions = [nn.Conv2d(width, width, 4, 2, 1, bias=bias) for _ in range(halvings)]
         layers: list[nn.Module] = []
-        for convolution in convolutions or [nn.Conv2d(width, width, 3, 1, 1)]:
+        for convolution in convolutions or [nn.Conv2d(width, width, 3, 1, 1, bias=bias)]:
             layers.append(spectral_norm(convolution))
             if norm is not None:
                 layers.append(norm(width))

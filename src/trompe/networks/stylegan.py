@@ -175,6 +175,7 @@ class StyleGANGenerator(nn.Module):
             latent (StyleGAN, sec. 3.1).
         layer: makes a layer: `ModulatedLayer`, or `AdaINLayer` for the form of 2019.
         classes: of the labels; 0 for none.
+        final: applied to the image, such as `nn.Tanh()`; None, as published, leaves it unbounded.
 
     Attributes:
         layers_of_styles: how many styles an image takes, from coarse to fine.
@@ -196,6 +197,7 @@ class StyleGANGenerator(nn.Module):
         mixing: float = 0.9,
         layer: Callable[[int, int, int, Filter | None], nn.Module] = ModulatedLayer,
         classes: int = 0,
+        final: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= mixing <= 1:
@@ -212,6 +214,7 @@ class StyleGANGenerator(nn.Module):
         self.ups = nn.ModuleList(layer(i, o, style_dim, self.filter) for i, o in pairs)
         self.sames = nn.ModuleList(layer(o, o, style_dim, None) for _, o in pairs)
         self.to_images = nn.ModuleList(ToImage(width, channels, style_dim) for width in maps)
+        self.final = final
         self.layers_of_styles = 2 * len(maps)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -249,7 +252,7 @@ class StyleGANGenerator(nn.Module):
         for i, (up, same) in enumerate(zip(self.ups, self.sames, strict=True)):
             features = same(up(features, w[2 * i + 1]), w[2 * i + 2])
             image = self.filter.up(image) + self.to_images[i + 1](features, w[2 * i + 3])
-        return image
+        return image if self.final is None else self.final(image)
 
     @torch.no_grad()
     def truncate(self, styles: Tensor, truncation: float, labels: Tensor | None = None) -> Tensor:
