@@ -41,8 +41,9 @@ def test_the_run_has_the_number_and_the_names(trained: Trompe) -> None:
     record = run.read_metrics()[-1]
     assert {"fd_per_class_random_conv", "precision_per_class_random_conv"} <= record.keys()
     (grid, *_) = sorted((run.path / "samples").glob("[0-9]*.png"))
-    with Image.open(grid) as picture:  # 5 rows of 4
-        assert picture.size == (4 * 18 - 2, 5 * 18 - 2)
+    for file in (grid, run.path / "samples" / "real.png"):
+        with Image.open(file) as picture:  # 5 rows of 4
+            assert picture.size == (4 * 18 - 2, 5 * 18 - 2)
 
 
 def test_it_resumes_bitwise_and_is_reproduced(trompe: Trompe, trained: Trompe) -> None:

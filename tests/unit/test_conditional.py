@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trompe.data.image_data import Batch
+from trompe.data.image_data import Batch, show_classes
 from trompe.engine.clock import Clock
 from trompe.errors import UserError
 from trompe.losses.diffaugment import Augment
@@ -49,6 +49,24 @@ def seed() -> None:
 
 def images(count: int) -> Tensor:
     return torch.rand(count, 3, 16, 16) * 2 - 1
+
+
+# Pictures
+
+
+def test_real_images_are_shown_by_class() -> None:
+    labels = torch.tensor([1, 0, 1, 0, 0, 0])
+    pictures = torch.arange(1, 7, dtype=torch.uint8)[:, None, None, None].expand(6, 3, 2, 2)
+
+    def gather(split: str, indices: Tensor) -> Batch:
+        assert split == "train"
+        return Batch(pictures[indices], labels[indices])
+
+    data = SimpleNamespace(labels=lambda split: labels, gather=gather)
+    shown = show_classes(data, 3, 3)[:, 0, 0, 0].tolist()
+    assert len({*shown[:3]}) == 3 and {*shown[:3]} <= {2, 4, 5, 6}
+    assert {*shown[3:6]} == {1, 3} and shown[3] == shown[5]  # which are all, and again
+    assert shown[6:] == [0, 0, 0]
 
 
 # Networks

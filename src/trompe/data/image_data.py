@@ -180,6 +180,21 @@ def show(data: Any, count: int) -> Tensor:
     return batch.images
 
 
+def show_classes(data: Any, rows: int, columns: int) -> Tensor:
+    """A row of `columns` training images of each of the first `rows` classes, as `show`.
+
+    A class with fewer of them repeats them; one with none is black.
+    """
+    labels = data.labels("train")
+    order = torch.randperm(len(labels), generator=keyed_generator(0, "real grid"))
+    shown = []
+    for label in range(rows):
+        found = order[labels[order] == label]
+        chosen = found.repeat(columns)[:columns] if len(found) else order[:columns]
+        shown.append(data.gather("train", chosen).images * bool(len(found)))
+    return torch.cat(shown)
+
+
 class ImageStream:
     """Shuffled batches of a set's training images, some of them mirrored.
 

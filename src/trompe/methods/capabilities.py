@@ -132,13 +132,17 @@ class FromLatents(Generates):
 
         With classes, a row for each of the first ten, made from the same latents in each.
         """
-        rows = min(self.classes, _MOST_ROWS, count)
-        columns = count // rows if rows else count
+        rows, columns = self.grid_shape(count)
         latents = self.draw_inputs(data, columns, "sample grid").latents
         inputs = by_class(latents, range(rows)) if rows else Latents(latents)
         parts = torch.arange(len(inputs.latents)).split(_AT_ONCE)
         made = [to_uint8(self.sample(on(self.device, take(inputs, i)))).cpu() for i in parts]
         return torch.cat(made), columns if rows else None
+
+    def grid_shape(self, count: int) -> tuple[int, int]:
+        """Classes and columns of a grid of `count` images; 0 classes if there are none."""
+        rows = min(self.classes, _MOST_ROWS, count)
+        return rows, count // rows if rows else count
 
 
 def slerp(a: Tensor, b: Tensor, part: float) -> Tensor:

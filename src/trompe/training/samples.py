@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from trompe.data.image_data import show_classes
 from trompe.errors import check_count, check_positive
 from trompe.images import save_grid
-from trompe.methods.capabilities import Generates
+from trompe.methods.capabilities import FromLatents, Generates
 
 
 class SampleGrid:
@@ -37,12 +38,17 @@ class SampleGrid:
         if isinstance(method, Generates):
             method.draw_grid(data, 1)
 
-    def draw_real(self, data: Any, folder: Path) -> None:
-        """Draw what the data have to show, once."""
+    def draw_real(self, method: Any, data: Any, folder: Path) -> None:
+        """Draw what the data have to show, once; classes in rows, as in the method's grids."""
         path = folder / "samples" / "real.png"
-        images = None if path.exists() else data.show(self.count)
+        if path.exists():
+            return
+        rows, columns = 0, self.count
+        if isinstance(method, FromLatents):
+            rows, columns = method.grid_shape(self.count)
+        images = show_classes(data, rows, columns) if rows else data.show(self.count)
         if images is not None:
-            save_grid(images, path)
+            save_grid(images, path, columns if rows else None)
 
     def draw(self, method: Any, data: Any, folder: Path) -> Path | None:
         """Draw a grid; None if the method makes no images."""

@@ -185,7 +185,7 @@ class Tick(Checkpoint):
         if kimg and self.best.found is not None and self.best.found["kimg"] == kimg:
             self.keep_best()  # as the session before may have not: it was killed, or the disk full
         if self.samples is not None:
-            self.samples.draw_real(data, self.run.path)
+            self.samples.draw_real(method, data, self.run.path)
             if not kimg:
                 for name, path in self.draw(method, data).items():
                     for tracker in self.trackers.values():
