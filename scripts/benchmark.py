@@ -7,6 +7,7 @@
   style_peers  the embedded stylizer beside its peers, on pictures that none has seen
   adversary    what the adversarial term buys in style transfer
   sweep     what a sweep adds to its trials
+  classic   the classic DCGAN trained for so many minutes, for docs/results.md
   startup   how long the command line takes to answer
 """
 
@@ -18,12 +19,14 @@ import torch
 
 from trompe.engine.hardware import describe_hardware
 
+KNOWN = ("train", "metrics", "style", "style_peers", "adversary", "sweep", "classic", "startup")
+
 
 def main() -> int:
     """Print the machine, the figures and their aims; 1 if one misses its aim."""
     words = sys.argv[1:]
     what = words[0] if words else ""
-    if what not in ("train", "metrics", "style", "style_peers", "adversary", "sweep", "startup"):
+    if what not in KNOWN:
         print((__doc__ or "").strip(), file=sys.stderr)
         return 2
     parser = argparse.ArgumentParser(prog=f"benchmark.py {what}")

@@ -1,9 +1,36 @@
-"""The classic DCGAN, as the public examples have it: a plain loop of plain layers."""
+"""The classic DCGAN, as the public examples have it: a plain loop of plain layers.
 
+`benchmark.py classic [--minutes 60] [--every 10] [--seed 0] --output FOLDER data=...` trains it on
+the images of a data set, for so many minutes of CPU time, in which measuring does not count.
+Overrides are those of `trompe train`. The folder gets `metrics.jsonl`, grids and, at the end,
+`card.json`; the distances have the protocol of `trompe train metrics=[efflite0,efflite2]`.
+"""
+
+import argparse
+import json
+import time
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from torch import Tensor, nn
+
+from trompe.command import config_dir
+from trompe.images import save_grid, to_uint8
+from trompe.methods.capabilities import Images
+from trompe.parts import make
+from trompe.tasks.evaluate import make_card, report
+
+BATCH = 64
+METRICS = ["metrics=[efflite0,efflite2]"]
+FINAL = [  # as `trompe evaluate` is asked for the others: docs/results.md
+    f"metrics.{name}.{key}"
+    for name in ("efflite0", "efflite2")
+    for key in ("n_images=8192", "n_reference=8192", "measures=[fd,kd,precision,recall]")
+]
 
 
 def classic_networks(width: int = 64) -> tuple[nn.Module, nn.Module]:
@@ -62,3 +89,77 @@ class ClassicLoop:
         loss.backward()
         self.g_optimizer.step()
         return real_loss.item(), fake_loss.item(), loss.item()
+
+
+def train(data: Any, minutes: float, every: float, output: Path, metrics: dict[str, Any]) -> Any:
+    """Train for so many minutes of CPU time, and measure now and then; the generator."""
+    loop = ClassicLoop()
+    noise = torch.randn(64, 100, 1, 1)
+    count, spent, kimg, next_at = data.split_size("train"), 0.0, 0.0, every
+    with (output / "metrics.jsonl").open("w") as log:
+        while spent < 60 * minutes:
+            for indices in torch.randperm(count).split(BATCH):
+                images = data.gather("train", indices).images
+                start = time.process_time()
+                loop.step(images)
+                spent += time.process_time() - start
+                kimg += len(indices) / 1000
+                if spent < 60 * min(next_at, minutes):
+                    continue
+                record = {"minutes": spent / 60, "kimg": kimg, **measure(loop.generator, metrics)}
+                print(json.dumps(record), file=log, flush=True)
+                print(record, flush=True)
+                with torch.no_grad():
+                    grid = to_uint8(loop.generator(noise))
+                save_grid(grid, output / f"{spent / 60:05.1f}.png")
+                next_at += every
+                if spent >= 60 * minutes:
+                    break
+    return loop.generator
+
+
+@torch.no_grad()
+def measure(generator: nn.Module, metrics: dict[str, Any]) -> dict[str, float]:
+    """The metrics' values; generated as in training, with statistics of each batch."""
+    return {name: score.value for name, score in score_all(generator, metrics).items()}
+
+
+@torch.no_grad()
+def score_all(generator: nn.Module, metrics: dict[str, Any]) -> dict[str, Any]:
+    """The metrics' scores."""
+    rng = torch.Generator().manual_seed(0)
+    count = max(metric.n_images for metric in metrics.values())
+    for metric in metrics.values():
+        metric.reset()
+    for numbers in torch.arange(count).split(BATCH):
+        made = to_uint8(generator(torch.randn(len(numbers), 100, 1, 1, generator=rng)))
+        for metric in metrics.values():
+            kept = numbers[numbers < metric.n_images]
+            metric.update(Images(made[: len(kept)]), kept)
+    return {k: score for metric in metrics.values() for k, score in metric.compute().items()}
+
+
+def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
+    """Train, measure, write the card."""
+    parser.add_argument("--minutes", type=float, default=60, help="of CPU time")
+    parser.add_argument("--every", type=float, default=10, help="minutes between measurements")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("overrides", nargs="*", help="of trompe train, such as data=robohash")
+    asked = parser.parse_args(words)
+    asked.output.mkdir(parents=True)
+    torch.manual_seed(asked.seed)
+    common = ["name=classic", "data.resolution=64", *METRICS, *asked.overrides]
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        cfg, final = (compose("train", [*common, *more]) for more in ([], FINAL))
+    data = instantiate(cfg.data, _convert_="all")
+    data.setup()
+    metrics, last = (make(c.metrics, "metrics") for c in (cfg, final))
+    for metric in (*metrics.values(), *last.values()):
+        metric.prepare(data)
+    generator = train(data, asked.minutes, asked.every, asked.output, metrics)
+    for metric in last.values():
+        metric.with_errors, metric.is_strict = True, False
+    subject = {"loop": "classic DCGAN", "minutes": asked.minutes, "seed": asked.seed}
+    report(make_card(subject, last, score_all(generator, last)), asked.output / "card.json")
+    return 0
