@@ -61,6 +61,28 @@ def test_a_longer_budget_goes_on_in_the_folder(trompe: Trompe) -> None:
     assert len(trompe.runs()) == 1
 
 
+def test_what_is_typed_holds_though_the_recipe_has_come_to_say_it(trompe: Trompe) -> None:
+    recipe = trompe.folder / "my_conf" / "experiment" / "mine.yaml"
+    recipe.parent.mkdir(parents=True)
+    text = "# @package _global_\nkimg: {}\nmodel: {{generator_lr: {{_target_: {}, start: 1e-3, "
+    text += "end: 0, begin_kimg: 0, end_kimg: '${{kimg}}'}}}}\n"
+    cosine = "trompe.engine.schedules.Cosine"
+    recipe.write_text(text.format(0.144, cosine))
+    common = [f"--config-dir={recipe.parents[1]}", *TINY, *FAMILIES["mlp_gan"]]
+    trompe("train", *(o for o in common if not o.startswith("kimg=")), "experiment=mine")
+    (run,) = trompe.runs()
+    recipe.write_text(text.format(0.192, cosine))
+    again = ["train", common[0], f"run={run.path}"]
+    trompe(*again)  # nothing is asked for: it is done
+    assert run.read_config()["kimg"] == 0.144
+    trompe(*again, "kimg=0.192")  # a schedule ends with it: a variation
+    (new,) = [found for found in trompe.runs() if found.path != run.path]
+    changes = new.read_facts()["parent"]["changes"]
+    assert changes == {"kimg": 0.192, "model.generator_lr.end_kimg": 0.192}
+    assert new.read_config()["model"]["generator_lr"]["end_kimg"] == 0.192
+    assert len(new.read_metrics()) == 4
+
+
 def test_other_changes_make_a_new_run_with_a_parent(trompe: Trompe) -> None:
     trompe("train", *TINY, *FAMILIES["mlp_gan"])
     run = trompe.runs()[-1]

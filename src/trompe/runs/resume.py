@@ -1,14 +1,17 @@
 """Resuming a run: which folder, and whether its config is still the one asked for."""
 
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
 from trompe.engine.hardware import device_type
 from trompe.errors import UserError
+from trompe.grammar import overrides_parser
 from trompe.masking import has_mask, mask
 from trompe.paths import expand
 from trompe.runs.run_folder import RunFolder
 from trompe.runs.shape import flatten
+from trompe.words import quoted
 
 _MISSING: Any = object()
 
@@ -62,6 +65,34 @@ def apply_change(config: Any, before: Any, after: Any) -> Any:
         elif old != new and new is not _MISSING:
             changed[key] = apply_change(config[key], old, new) if key in config else new
     return changed
+
+
+def restated(recorded: Any, today: Any, keys: Iterable[str]) -> list[str]:
+    """Overrides that give these keys what the run has, where its overrides would not do so today.
+
+    A change of such a key is a change of the run, even to what is composed today.
+    """
+    old, new = flatten(recorded), flatten(today)
+    differing = [key for key in keys if key in old and key in new and old[key] != new[key]]
+    return [f"{key}={_as_value(old[key])}" for key in differing]
+
+
+def _as_value(value: Any) -> str:
+    if isinstance(value, str):
+        return quoted(value)
+    plain = {None: "null", True: "true", False: "false"}
+    return plain[value] if value is None or isinstance(value, bool) else repr(value)
+
+
+def typed_keys(overrides: Iterable[str], groups: Container[str]) -> list[str]:
+    """The dotted keys of overrides that give values, not choices of groups."""
+    parsed = overrides_parser().parse_overrides(list(overrides))
+    return [
+        override.key_or_group
+        for override in parsed
+        if override.package is None and override.key_or_group not in groups
+        if not override.is_delete()
+    ]
 
 
 def check_secrets(folder: Path, config: dict[str, Any], remedy: str) -> None:

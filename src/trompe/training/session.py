@@ -21,6 +21,8 @@ from trompe.runs.resume import (
     find_unfinished,
     is_free,
     is_unsaved,
+    restated,
+    typed_keys,
 )
 from trompe.runs.run_folder import RunFolder, new_run_path
 from trompe.runs.shape import TRAINED
@@ -110,6 +112,9 @@ def _reopen(run: RunFolder, overrides: list[str], cfg: DictConfig) -> Session:
     if overrides:
         check_overrides(run.path, recorded, cfg.trust)
         before = _compose(run, recorded, cfg)
+        keys = typed_keys(overrides, HydraConfig.get().runtime.choices)
+        if same := restated(config, before, keys):
+            before = _compose(run, [*recorded, *same], cfg)
         after = _compose(run, [*recorded, *overrides], cfg)
         changes = differing_keys(before, after)
         config = apply_change(config, before, after)
