@@ -47,11 +47,12 @@ def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
     parser.add_argument(
         "--data", help="name of the data; by default that of a run's archive or set"
     )
+    parser.add_argument("--recipe", help="name of the recipe; by default the run's name")
     for folder in (asked := parser.parse_args(words)).folders:
         if (folder / "card.json").exists():
             keep_classic(folder, asked.data)
         for run in find_runs(folder):
-            keep_run(run, asked.data)
+            keep_run(run, asked.data, asked.recipe)
     results = [json.loads(file.read_text()) for file in sorted(KEPT.glob("*.json"))]
     if results:
         draw(results, DOCS / "images" / "small_budget.png")
@@ -59,7 +60,7 @@ def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
     return 0
 
 
-def keep_run(run: RunFolder, data: str | None) -> None:
+def keep_run(run: RunFolder, data: str | None, recipe: str | None = None) -> None:
     """Measure a finished run and keep it."""
     config = run.read_config()
     if run.read_facts()["status"] != "done":
@@ -77,7 +78,8 @@ def keep_run(run: RunFolder, data: str | None) -> None:
         if distances(record)
     ]
     grids = sorted((run.path / "samples").glob("[0-9]*.png"))
-    keep(config["name"], data or Path(source).stem, config["seed"], curve, card, grids[-1])
+    name = recipe or config["name"]
+    keep(name, data or Path(source).stem, config["seed"], curve, card, grids[-1])
 
 
 def keep_classic(folder: Path, data: str | None) -> None:
