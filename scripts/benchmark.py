@@ -20,8 +20,10 @@ import torch
 
 from trompe.engine.hardware import describe_hardware
 
-KNOWN = ("train", "metrics", "style", "style_peers", "adversary", "sweep", "startup")
-KNOWN += ("classic", "small_budget")
+KNOWN = (
+    *("train", "metrics", "style", "style_peers", "adversary", "sweep"),
+    *("classic", "small_budget", "startup"),
+)
 
 
 def main() -> int:

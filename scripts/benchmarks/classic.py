@@ -8,7 +8,9 @@ Overrides are those of `trompe train`. The folder gets `metrics.jsonl`, grids an
 
 import argparse
 import json
+import math
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,10 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from trompe.command import config_dir
+from trompe.engine.randomness import keyed_generator
 from trompe.images import save_grid, to_uint8
-from trompe.methods.capabilities import Images
+from trompe.methods.capabilities import Images, Latents
+from trompe.metrics.evaluation import evaluate
 from trompe.parts import make
 from trompe.tasks.evaluate import make_card, report
 
@@ -91,52 +95,55 @@ class ClassicLoop:
         return real_loss.item(), fake_loss.item(), loss.item()
 
 
-def train(data: Any, minutes: float, every: float, output: Path, metrics: dict[str, Any]) -> Any:
-    """Train for so many minutes of CPU time, and measure now and then; the generator."""
-    loop = ClassicLoop()
-    noise = torch.randn(64, 100, 1, 1)
-    count, spent, kimg, next_at = data.split_size("train"), 0.0, 0.0, every
+class Trained:
+    """A generator as `evaluate` takes it; as in training, with the statistics of each batch."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, generator: nn.Module) -> None:
+        self.generator = generator
+
+    def draw_inputs(self, data: Any, count: int, purpose: str) -> Latents:
+        """The same every time."""
+        return Latents(torch.randn(count, 100, generator=keyed_generator(0, purpose)))
+
+    @torch.no_grad()
+    def generate(self, inputs: Latents) -> Images:
+        """Images in [-1, 1]."""
+        return Images(self.generator(inputs.latents[..., None, None]))
+
+
+def batches(data: Any) -> Iterator[Tensor]:
+    """uint8 images in shuffled batches, without end."""
+    while True:
+        for indices in torch.randperm(data.split_size("train")).split(BATCH):
+            yield data.gather("train", indices).images
+
+
+def train(
+    data: Any, minutes: float, every: float, output: Path, metrics: dict[str, Any]
+) -> Trained:
+    """Train for so many minutes of CPU time, and measure now and then."""
+    loop, stream, spent, kimg = ClassicLoop(), batches(data), 0.0, 0.0
+    trained = Trained(loop.generator)
+    shown = trained.draw_inputs(data, 64, "sample grid")
+    marks = [every * (i + 1) for i in range(math.ceil(minutes / every))]
     with (output / "metrics.jsonl").open("w") as log:
-        while spent < 60 * minutes:
-            for indices in torch.randperm(count).split(BATCH):
-                images = data.gather("train", indices).images
+        for mark in marks:
+            while spent < 60 * min(mark, minutes):
+                images = next(stream)
                 start = time.process_time()
                 loop.step(images)
                 spent += time.process_time() - start
-                kimg += len(indices) / 1000
-                if spent < 60 * min(next_at, minutes):
-                    continue
-                record = {"minutes": spent / 60, "kimg": kimg, **measure(loop.generator, metrics)}
-                print(json.dumps(record), file=log, flush=True)
-                print(record, flush=True)
-                with torch.no_grad():
-                    grid = to_uint8(loop.generator(noise))
-                save_grid(grid, output / f"{spent / 60:05.1f}.png")
-                next_at += every
-                if spent >= 60 * minutes:
-                    break
-    return loop.generator
-
-
-@torch.no_grad()
-def measure(generator: nn.Module, metrics: dict[str, Any]) -> dict[str, float]:
-    """The metrics' values; generated as in training, with statistics of each batch."""
-    return {name: score.value for name, score in score_all(generator, metrics).items()}
-
-
-@torch.no_grad()
-def score_all(generator: nn.Module, metrics: dict[str, Any]) -> dict[str, Any]:
-    """The metrics' scores."""
-    rng = torch.Generator().manual_seed(0)
-    count = max(metric.n_images for metric in metrics.values())
-    for metric in metrics.values():
-        metric.reset()
-    for numbers in torch.arange(count).split(BATCH):
-        made = to_uint8(generator(torch.randn(len(numbers), 100, 1, 1, generator=rng)))
-        for metric in metrics.values():
-            kept = numbers[numbers < metric.n_images]
-            metric.update(Images(made[: len(kept)]), kept)
-    return {k: score for metric in metrics.values() for k, score in metric.compute().items()}
+                kimg += len(images) / 1000
+            scores = evaluate(trained, metrics, data)
+            values = {name: score.value for name, score in scores.items()}
+            record = {"minutes": spent / 60, "kimg": kimg, **values}
+            print(json.dumps(record), file=log, flush=True)
+            print(record, flush=True)
+            grid = to_uint8(trained.generate(shown).images)
+            save_grid(grid, output / f"{spent / 60:05.1f}.png")
+    return trained
 
 
 def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
@@ -157,9 +164,9 @@ def main(parser: argparse.ArgumentParser, words: list[str]) -> int:
     metrics, last = (make(c.metrics, "metrics") for c in (cfg, final))
     for metric in (*metrics.values(), *last.values()):
         metric.prepare(data)
-    generator = train(data, asked.minutes, asked.every, asked.output, metrics)
+    trained = train(data, asked.minutes, asked.every, asked.output, metrics)
     for metric in last.values():
         metric.with_errors, metric.is_strict = True, False
     subject = {"loop": "classic DCGAN", "minutes": asked.minutes, "seed": asked.seed}
-    report(make_card(subject, last, score_all(generator, last)), asked.output / "card.json")
+    report(make_card(subject, last, evaluate(trained, last, data)), asked.output / "card.json")
     return 0

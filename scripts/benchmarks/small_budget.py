@@ -73,9 +73,9 @@ def keep_run(run: RunFolder, data: str | None, recipe: str | None = None) -> Non
         subprocess.run([sys.executable, "-m", "trompe", "evaluate", *words], check=True)
     minutes = BUDGET / config["kimg"]
     curve = [
-        {"minutes": record["kimg"] * minutes, "kimg": record["kimg"], **distances(record)}
+        {"minutes": record["kimg"] * minutes, "kimg": record["kimg"], **found}
         for record in run.read_metrics()
-        if distances(record)
+        if (found := distances(record))
     ]
     grids = sorted((run.path / "samples").glob("[0-9]*.png"))
     name = recipe or config["name"]
@@ -136,7 +136,12 @@ def draw(results: Sequence[Result], path: Path) -> None:
             for number, result in enumerate(seeds):
                 points = [(r["minutes"], r[f"fd_{network}"]) for r in result["curve"]]
                 label = recipe.removeprefix("small_") if number == 0 else None
-                axis.plot(*zip(*points, strict=True), color=COLORS[recipe], label=label, lw=1.5)
+                axis.plot(
+                    *zip(*points, strict=True),
+                    color=COLORS.get(recipe, "gray"),
+                    label=label,
+                    lw=1.5,
+                )
             axis.set(title=f"{data}, {network}", xlabel="minutes of one core", yscale="log")
             axis.set_ylabel("Fréchet distance (1,024 images)")
             axis.grid(alpha=0.25, which="both")

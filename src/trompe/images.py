@@ -41,8 +41,9 @@ def to_picture(image: Tensor) -> Image.Image:
 
 
 def from_picture(picture: Image.Image) -> Tensor:
-    """A Pillow image in RGB as uint8 (3, H, W)."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    """A Pillow image in RGB or gray as uint8 (3 or 1, H, W)."""
+    array = np.array(picture)
+    return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1)
 
 
 def middle_square(images: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ def test_every_scale_has_its_logits() -> None:
     wide = discriminator(side=128)
     assert wide(torch.zeros(2, 3, 64, 64)).shape == (2, 3 * 16)
     assert len(wide.heads[0].layers) == 3 * 3  # convolution, normalization, leaky ReLU
+    odd = discriminator(side=72)  # 18 to 9 to 4 pixels; 9 to 4; 5 to 2
+    assert [len(head.layers) for head in odd.heads] == [3 * 2, 3 * 1, 3 * 1]
     assert len(discriminator(side=128, norm=None).heads[0].layers) == 2 * 3
 
 

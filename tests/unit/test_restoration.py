@@ -1,9 +1,12 @@
 """Deep Image Prior's network, and what happens to pictures."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from PIL import Image
 
-from trompe.data.degradations import KERNELS, Downsampling, Gaps, GaussianNoise, taps_of
+from trompe.data.degradations import KERNELS, Downsampling, Gaps, GaussianNoise, Jpeg, taps_of
 from trompe.data.one_picture import OnePicture
 from trompe.errors import UserError
 from trompe.networks.hourglass import Hourglass
@@ -50,3 +53,30 @@ def test_a_picture_is_degraded_alike_every_time() -> None:
     gaps = OnePicture("chelsea", Gaps(share=0.5), True, size=64)
     gaps.setup()
     assert 0.45 < float(gaps.known.mean()) < 0.55
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gray_and_color_pictures_are_compressed(channels: int) -> None:
+    data = OnePicture("chelsea", Jpeg(10), True, size=64, channels=channels)
+    data.setup()
+    assert data.reference is not None and data.degraded.shape == data.reference.shape
+    assert data.degraded.shape[1] == channels
+    assert 0.005 < float((data.degraded - data.reference).abs().mean()) < 0.1
+
+
+def test_a_mask_is_white_where_nothing_is_known(tmp_path: Path) -> None:
+    file = tmp_path / "mask.png"
+    mask = Image.new("L", (96, 64))
+    mask.paste(255, (0, 0, 48, 64))
+    mask.save(file)
+    gaps = Gaps(mask=str(file))
+    known = gaps.known(64, 96, 0)
+    assert not known[..., :48].any() and bool(known[..., 48:].all())
+    assert not gaps.degrade(torch.ones(1, 3, 64, 96), 0)[..., :48].any()
+    with pytest.raises(UserError, match="has 96 x 64 pixels, but the picture has 64 x 64"):
+        gaps.known(64, 64, 0)
+    Image.new("L", (96, 64)).save(file)
+    with pytest.raises(UserError, match=r"mask\.png is white nowhere"):
+        Gaps(mask=str(file))
+    with pytest.raises(UserError, match=r"nobody\.png cannot be read"):
+        Gaps(mask=str(tmp_path / "nobody.png"))

@@ -6,17 +6,13 @@ Pictures are (N, C, H, W), float32 in [0, 1].
 import io
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from trompe.data import decoder
-from trompe.data.conversion import convert
-from trompe.data.files import read_file
-from trompe.data.limits import LIMITS, Unreadable
+from trompe.data.picture_file import read_picture
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import Count, UserError, is_number, show
 from trompe.images import from_picture, to_picture
@@ -231,15 +227,10 @@ def read_mask(mask: str) -> Tensor:
     Raises:
         UserError: if it cannot be read, or is white everywhere or nowhere.
     """
-    key = f"data.degradation.mask={mask}"
-    try:
-        path = Path(expand(mask, "data.degradation.mask"))
-        frame, _ = next(decoder.read_frames(read_file(path, LIMITS), LIMITS))
-        levels = from_picture(convert(frame, "L"))
-    except Unreadable as error:
-        raise UserError(f"{key} cannot be read: {error}") from error
+    key = "data.degradation.mask"
+    levels = from_picture(read_picture(key, expand(mask, key), "L"))
     known = (levels[None] < 128).float()
     if known.all() or not known.any():
-        where = "nothing" if known.all() else "everything"
-        raise UserError(f"{key} is white for {where}: white is what is to be filled in")
+        where = "nowhere" if known.all() else "everywhere"
+        raise UserError(f"{key}={mask} is white {where}: white is what is to be filled in")
     return known

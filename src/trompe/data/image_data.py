@@ -175,8 +175,7 @@ class ImageData(TrainingData):
 
 def show(data: Any, count: int) -> Tensor:
     """The first `count` training images, uint8, in a fixed order."""
-    order = torch.randperm(data.split_size("train"), generator=keyed_generator(0, "real grid"))
-    batch: Batch = data.gather("train", order[:count])
+    batch: Batch = data.gather("train", _shown_order(data.split_size("train"))[:count])
     return batch.images
 
 
@@ -186,13 +185,17 @@ def show_classes(data: Any, rows: int, columns: int) -> Tensor:
     A class with fewer of them repeats them; one with none is black.
     """
     labels = data.labels("train")
-    order = torch.randperm(len(labels), generator=keyed_generator(0, "real grid"))
+    order = _shown_order(len(labels))
     shown = []
     for label in range(rows):
         found = order[labels[order] == label]
         chosen = found.repeat(columns)[:columns] if len(found) else order[:columns]
         shown.append(data.gather("train", chosen).images * bool(len(found)))
     return torch.cat(shown)
+
+
+def _shown_order(count: int) -> Tensor:
+    return torch.randperm(count, generator=keyed_generator(0, "real grid"))
 
 
 class ImageStream:

@@ -1,7 +1,6 @@
 """The data of Deep Image Prior: one degraded picture, again and again."""
 
 import hashlib
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -9,13 +8,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from trompe.data import decoder
-from trompe.data.conversion import convert
 from trompe.data.degradations import Degradation
-from trompe.data.files import read_file
-from trompe.data.limits import LIMITS, Limits, Unreadable
+from trompe.data.limits import LIMITS, Limits
 from trompe.data.loader import TrainingData
 from trompe.data.patches import packaged
+from trompe.data.picture_file import read_picture
 from trompe.errors import UserError, check_count
 from trompe.images import from_picture
 from trompe.paths import expand
@@ -136,14 +133,10 @@ class OnePicture(TrainingData):
 
     def _read(self, key: str, picture: str, size: int | None = None) -> Tensor:
         known = packaged()
-        path = known.get(picture) or Path(expand(picture, key))
-        try:
-            frame, _ = next(decoder.read_frames(read_file(path, self.limits), self.limits))
-            image = convert(frame, "L" if self.channels == 1 else "RGB")
-        except Unreadable as error:
-            names = ", ".join(sorted(known))
-            more = "" if path.exists() else f"; scikit-image's photographs are {names}"
-            raise UserError(f"{key}={picture} cannot be read: {error}{more}") from error
+        path = known.get(picture) or expand(picture, key)
+        names = f"; scikit-image's photographs are {', '.join(sorted(known))}"
+        more = "" if path.exists() else names
+        image = read_picture(key, path, "L" if self.channels == 1 else "RGB", self.limits, more)
         if size is not None:
             scale = size / min(image.size)
             sides = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

@@ -1,9 +1,12 @@
 """Normalization with a scale and a shift of each class's own, in generators."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+Norm = Callable[[int], nn.Module]
 
 
 class ConditionalNorm(nn.Module):
@@ -36,6 +39,13 @@ class ConditionalNorm(nn.Module):
             rows(labels).to(normalized.dtype)[:, :, None, None] for rows in (self.scale, self.shift)
         )
         return torch.addcmul(shift, normalized, scale)
+
+
+def norm_layers(norm: Norm | None, channels: int, classes: int = 0) -> list[nn.Module]:
+    """The normalization of a layer, by class if there are classes; empty without one."""
+    if norm is None:
+        return []
+    return [ConditionalNorm(norm(channels), channels, classes) if classes else norm(channels)]
 
 
 class Layers(nn.Sequential):

@@ -1,6 +1,5 @@
 """DCGAN: Radford, Metz and Chintala 2015, https://arxiv.org/abs/1511.06434, sec. 3 and Figure 1."""
 
-from collections.abc import Callable
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -8,22 +7,14 @@ from torch.nn.functional import linear
 
 from trompe.errors import Count, UserError
 from trompe.networks.class_projection import make_projection
-from trompe.networks.conditional_norm import ConditionalNorm, Layers
+from trompe.networks.conditional_norm import Layers, Norm, norm_layers
 from trompe.networks.init import check_power_of_two, init_normal
-
-Norm = Callable[[int], nn.Module]
 
 
 def _widths(resolution: int, width: int, max_multiplier: int) -> list[int]:
     """Feature maps from the finest stage (half the resolution) to the coarsest (4x4)."""
     stages = resolution.bit_length() - 3  # log2(resolution / 4)
     return [width * min(2**i, max_multiplier) for i in range(stages)]
-
-
-def _norm(norm: Norm | None, channels: int, classes: int = 0) -> list[nn.Module]:
-    if norm is None:
-        return []
-    return [ConditionalNorm(norm(channels), channels, classes) if classes else norm(channels)]
 
 
 class Project(nn.ConvTranspose2d):
@@ -87,13 +78,13 @@ class DCGANGenerator(nn.Module):
         bias = norm is None
         layers: list[nn.Module] = [
             Project(latent_dim, widths[0], 4, 1, 0, bias=bias),
-            *_norm(norm, widths[0], classes),
+            *norm_layers(norm, widths[0], classes),
             nn.ReLU(inplace=True),
         ]
         for before, after in pairwise(widths):
             layers += [
                 nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias),
-                *_norm(norm, after, classes),
+                *norm_layers(norm, after, classes),
                 nn.ReLU(inplace=True),
             ]
         layers += [nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1, bias=bias), nn.Tanh()]
@@ -145,7 +136,7 @@ class DCGANDiscriminator(nn.Module):
         for before, after in pairwise(widths):
             layers += [
                 nn.Conv2d(before, after, 4, 2, 1, bias=bias),
-                *_norm(norm, after),
+                *norm_layers(norm, after),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
         layers.append(Reduce(widths[-1], 1, 4, 1, 0, bias=bias))

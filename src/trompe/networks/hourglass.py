@@ -93,9 +93,6 @@ class Hourglass(nn.Module):
         upsampling: ``"bilinear"`` or ``"nearest"``.
         pointwise: whether a 1x1 convolution follows each on the way up.
 
-    Attributes:
-        smallest: the smallest side of an image, pixels: mirroring needs 2 at the coarsest scale.
-
     Raises:
         UserError: if widths and skips do not belong together, or a kernel is even.
     """
@@ -124,7 +121,6 @@ class Hourglass(nn.Module):
             if kernel % 2 == 0:
                 raise UserError(f"model.network.{name}={kernel} must be odd")
         self.inputs = inputs
-        self.smallest = 2 ** len(widths) * max(2, down_kernel // 2 + 1, up_kernel // 2 + 1)
         scale: Scale | None = None
         before = [inputs, *widths[:-1]]
         for i in reversed(range(len(widths))):

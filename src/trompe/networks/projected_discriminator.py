@@ -1,7 +1,7 @@
 """Projected GANs: Sauer et al. 2021, https://arxiv.org/abs/2111.01007."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import Count, UserError
 from trompe.networks.class_projection import ClassProjection
+from trompe.networks.conditional_norm import Norm, norm_layers
 from trompe.networks.perceptual_network import MINIMUM_SIDE, PerceptualNetwork
 from trompe.networks.sight import Sight
-
-Norm = Callable[[int], nn.Module]
 
 _END = 4  # pixels: the side at which every scale is judged (sec. 3.2)
 
@@ -132,15 +131,14 @@ class Head(nn.Module):
 
     def __init__(self, width: int, side: int, classes: int, norm: Norm | None) -> None:
         super().__init__()
-        halvings = max(math.ceil(math.log2(side / _END)), 0)
-        bias = norm is None
-        convolutions = [nn.Conv2d(width, width, 4, 2, 1, bias=bias) for _ in range(halvings)]
+        halvings = []
+        while side > _END:
+            halvings.append((4, 2, 1))
+            side = side // 2
         layers: list[nn.Module] = []
-        for convolution in convolutions or [nn.Conv2d(width, width, 3, 1, 1, bias=bias)]:
-            layers.append(spectral_norm(convolution))
-            if norm is not None:
-                layers.append(norm(width))
-            layers.append(nn.LeakyReLU(0.2))
+        for kernel, stride, padding in halvings or [(3, 1, 1)]:
+            convolution = nn.Conv2d(width, width, kernel, stride, padding, bias=norm is None)
+            layers += [spectral_norm(convolution), *norm_layers(norm, width), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers)
         self.out = spectral_norm(nn.Conv2d(width, 1, 3, 1, 1))
         self.projection = ClassProjection(width, classes) if classes else None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trompe.engine.hardware import device_type
-from trompe.errors import UserError
+from trompe.errors import UserError, show
 from trompe.grammar import overrides_parser
 from trompe.masking import has_mask, mask
 from trompe.paths import expand
@@ -74,14 +74,8 @@ def restated(recorded: Any, today: Any, keys: Iterable[str]) -> list[str]:
     """
     old, new = flatten(recorded), flatten(today)
     differing = [key for key in keys if key in old and key in new and old[key] != new[key]]
-    return [f"{key}={_as_value(old[key])}" for key in differing]
-
-
-def _as_value(value: Any) -> str:
-    if isinstance(value, str):
-        return quoted(value)
-    plain = {None: "null", True: "true", False: "false"}
-    return plain[value] if value is None or isinstance(value, bool) else repr(value)
+    values = {key: old[key] for key in differing}
+    return [f"{k}={quoted(v) if isinstance(v, str) else show(v)}" for k, v in values.items()]
 
 
 def typed_keys(overrides: Iterable[str], groups: Container[str]) -> list[str]:

@@ -76,7 +76,7 @@ def sample(cfg: DictConfig) -> Path:
     out = expand(cfg.out, "out") if cfg.out else usual if cfg.overwrite else unused(usual)
     out = out.absolute()
     check_target(out, cfg.overwrite)
-    latents, one = latents_of(method, seeds), labels[:1]
+    latents = latents_of(method, seeds)
     images = generate(method, inputs_of(latents, labels), cfg.batch_size, **options)
 
     with whole_folder(out, replace=True) as work:
@@ -85,26 +85,43 @@ def sample(cfg: DictConfig) -> Path:
         for file, image in zip(files, images, strict=True):
             save_picture(to_picture(image), file)
         save_grid(images, work / "grid.png", len(seeds) if rows > 1 else None)
-        if len(seeds) > 1 and cfg.interpolation.keyframes > 1:
-            keyframes = codes_of(method, latents[: cfg.interpolation.keyframes], one, options)
-            write_interpolation(method, keyframes, cfg, work, one)
-        if cfg.neighbors is not None:
-            around = neighbors(latent(cfg.neighbors, method.latent_shape), cfg.neighbor_step)
-            codes = codes_of(method, around, one, options)
-            save_grid(draw(method, codes, one, cfg.batch_size), work / "neighbors.png", 5)
-        if mixed:
-            styles = codes_of(method, latents_of(method, mixed), one, options)
-            write_mixing(method, styles, work, one, cfg.batch_size)
+        _write_walks(method, cfg, work, latents, mixed, labels[:1], options)
         made = sorted(path.name for path in work.iterdir())
     print(f"{len(images)} images of {run.path.name} at {kimg:g} kimg ({which}):")
     for name in made:
         print(f"  {out / name}")
+    _tell_classes(names, labels, cfg.label is not None)
+    return out
+
+
+def _write_walks(
+    method: FromLatents,
+    cfg: DictConfig,
+    folder: Path,
+    latents: Tensor,
+    mixed: Sequence[int],
+    label: Sequence[int],
+    options: Mapping[str, Any],
+) -> None:
+    """The interpolation, a seed's neighbors and mixed styles: what is asked for."""
+    if len(latents) > 1 and cfg.interpolation.keyframes > 1:
+        keyframes = codes_of(method, latents[: cfg.interpolation.keyframes], label, options)
+        write_interpolation(method, keyframes, cfg, folder, label)
+    if cfg.neighbors is not None:
+        around = neighbors(latent(cfg.neighbors, method.latent_shape), cfg.neighbor_step)
+        codes = codes_of(method, around, label, options)
+        save_grid(draw(method, codes, label, cfg.batch_size), folder / "neighbors.png", 5)
+    if mixed:
+        styles = codes_of(method, latents_of(method, mixed), label, options)
+        write_mixing(method, styles, folder, label, cfg.batch_size)
+
+
+def _tell_classes(names: Sequence[str], labels: Sequence[int], chosen: bool) -> None:
     if labels:
         what = "class" if len(labels) == 1 else "classes, a row of the grid each"
         print(f"  {what}: {', '.join(names[label] for label in labels)}")
-    if cfg.label is None and len(names) > MOST:
+    if not chosen and len(names) > MOST:
         print(f"  the first {MOST} of {len(names)} classes: label= chooses others")
-    return out
 
 
 def _check_values(cfg: DictConfig) -> None:
