@@ -37,19 +37,26 @@ def train_and_check(cfg: DictConfig, batches: list[Any]) -> set[str]:
     optimizers = dict(zip(method.optimizer_names, method.optimizers(), strict=True))
     names = {id(p): n for n, p in method.named_parameters()}
     before = {n: p.detach().clone() for n, p in method.named_parameters()}
+    moved = set[str]()
+
+    def look() -> None:
+        """A number that steps forth and back has moved, though it ends where it began."""
+        moved.update(n for n, p in method.named_parameters() if not torch.equal(p, before[n]))
+
     began, stepped, done = method.clock.images, set[str](), 0
     while done < 2 or (stepped < set(optimizers) and done < _MOST_BATCHES):
         stepped |= set(method.phase().split("+")) & set(optimizers)
         method.training_step(batches[done % len(batches)], 0)
         done += 1
+        look()
     assert method.clock.images == began + done * size
     for name in optimizers.keys() - stepped:
         draws = method.draws(name)
         with drawing(draws):
             method.update(name, batches[0], draws)
+        look()
     read = method.means.read()
     assert read.bad_images is None and all(map(math.isfinite, read.means.values()))
-    moved = {n for n, p in method.named_parameters() if not torch.equal(p, before[n])}
     for name in optimizers:
         groups = optimizers[name].param_groups
         own = {names[id(p)] for group in groups for p in group["params"]}
