@@ -24,7 +24,13 @@ from trompe.runs.run_folder import RunFolder
 # For each group of a config, the modules of trompe whose classes it may build. A module counts
 # with those below it. Nothing of trompe that starts processes or imports by name is here.
 _OURS = {
-    "model": ("trompe.methods", "trompe.networks", "trompe.losses", "trompe.engine.schedules"),
+    "model": (
+        "trompe.methods",
+        "trompe.networks",
+        "trompe.losses",
+        "trompe.engine.schedules",
+        "trompe.data.degradations",
+    ),
     "data": ("trompe.data",),
     "metrics": ("trompe.metrics", "trompe.networks"),
     "callbacks": ("trompe.callbacks",),

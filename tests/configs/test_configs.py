@@ -41,6 +41,15 @@ def composed(*overrides: str) -> DictConfig:
         return compose("train", [*overrides, "name=test"])
 
 
+def small_data(name: str) -> list[str]:
+    """What makes the data of a model or an experiment small, and complete."""
+    if not name.startswith(("deep_image_prior", "restore_")):
+        return ["data.resolution=32"]
+    gaps = name in ("restore_inpaint", "restore_hole")
+    size = 129 if name == "restore_hole" else 48
+    return [f"data.size={size}", *(["data.degradation.share=0.5"] if gaps else [])]
+
+
 def narrow(config: Any) -> None:
     """Make every network of a model that has a width a small one."""
     for value in config.values():
@@ -56,18 +65,26 @@ def narrow(config: Any) -> None:
 
 @pytest.mark.parametrize("model", names("model"))
 def test_model_trains(model: str, tmp_path: Path) -> None:
-    cfg = composed(f"model={model}", "data.resolution=32")
+    cfg = composed(f"model={model}", *small_data(model))
     narrow(cfg.model)
     assert "g" in train_and_check(cfg, random_batches(cfg))
 
 
 # Whose networks have no use for labels.
-UNCONDITIONAL = {"mlp_gan", "cyclegan", "adversarial_style", "adain", "johnson", "ast"}
+UNCONDITIONAL = {
+    "mlp_gan",
+    "cyclegan",
+    "adversarial_style",
+    "adain",
+    "johnson",
+    "ast",
+    "deep_image_prior",
+}
 
 
 @pytest.mark.parametrize("model", names("model"))
 def test_model_trains_with_labels(model: str) -> None:
-    cfg = composed(f"model={model}", "data.resolution=32", "conditional=true")
+    cfg = composed(f"model={model}", *small_data(model), "conditional=true")
     narrow(cfg.model)
     if model in UNCONDITIONAL:
         with pytest.raises(UserError, match="takes no classes"):
@@ -86,6 +103,9 @@ def test_model_trains_with_labels(model: str) -> None:
 def test_data_composes_and_feeds(data: str, tmp_path: Path) -> None:
     path = ["data.path=somewhere"] if data == "folder" else []
     cfg = composed(f"data={data}", f"paths.cache_dir={tmp_path}", "model=mlp_gan", *path)
+    if data == "one_picture":
+        feeds_one_picture(cfg)
+        return
     assert cfg.data.resolution > 0 and cfg.data.channels in (1, 3)
     if data in NEEDS_IMAGES:
         return
@@ -110,9 +130,22 @@ def test_data_composes_and_feeds(data: str, tmp_path: Path) -> None:
         train_and_check(cfg, batches)
 
 
+def feeds_one_picture(cfg: DictConfig) -> None:
+    """The same picture in every batch, and its sides for the model."""
+    cfg.data.size = 16
+    module = instantiate(cfg.data, _convert_="all")
+    module.prepare_data()
+    first, second = (module.stream(0, 1).batch(position, slice(None)) for position in (0, 1))
+    assert type(first) is module.batch_type and all(map(torch.equal, first, second))
+    height, width = module.decides["height"], module.decides["width"]
+    assert first.degraded.shape == first.reference.shape == (1, 3, height, width)
+    assert module.show(5).shape == (2, 3, height, width)
+
+
 @pytest.mark.parametrize("experiment", names("experiment"))
 def test_experiment_trains(experiment: str) -> None:
-    cfg = composed(f"experiment={experiment}", "data.resolution=32", "++data.path=somewhere")
+    path = [] if experiment.startswith("restore_") else ["++data.path=somewhere"]
+    cfg = composed(f"experiment={experiment}", *small_data(experiment), *path)
     train_and_check(cfg, random_batches(cfg))
     metrics = instantiate(cfg.metrics, _convert_="all")
     Best(Evaluation(metrics, **cfg.evaluation).directions, **cfg.checkpoint)

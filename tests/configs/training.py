@@ -8,6 +8,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
+from trompe.data.one_picture import Observation
 from trompe.engine.clock import Clock
 from trompe.engine.ema import Averaged
 from trompe.engine.randomness import drawing
@@ -81,8 +82,13 @@ def params(optimizer: torch.optim.Optimizer) -> list[Tensor]:
 
 
 def random_batches(cfg: DictConfig, size: int = 4) -> list[Any]:
-    """As the data give them: images in each field but labels and numbers."""
+    """As the data give them: images in each field but labels and numbers; or one picture."""
     kind: Any = get_class(cfg.data._target_).batch_type
+    if kind is Observation:
+        data = instantiate(cfg.data, _convert_="all")
+        stream = data.stream(0, 1)
+        cfg.model.update(data.decides)
+        return [stream.batch(position, slice(None)) for position in (0, 1)]
     generator = torch.Generator().manual_seed(0)
     shape = (size, cfg.data.channels, cfg.data.resolution, cfg.data.resolution)
 

@@ -45,6 +45,9 @@ class World:
         trompe.env["HOME"] = str(self.folder)
         for number, name in enumerate(_PICTURES):
             _picture(number).save(self.folder / name)
+        mask = Image.new("L", (_SIDE, _SIDE))
+        mask.paste(255, (8, 8, 20, 20))
+        mask.save(self.folder / "mask.png")
         for folder in _FOLDERS:
             (self.folder / folder).mkdir()
             for number in range(2):

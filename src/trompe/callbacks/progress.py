@@ -53,7 +53,9 @@ class Progress(TickCallback):
             self._bar = tqdm(
                 total=clock.budget_kimg,
                 initial=clock.kimg,
-                bar_format="{bar}| {n:.1f}/{total:.1f} kimg{postfix}",
+                bar_format="{bar}| {n:.1f}/{total:.1f} kimg{postfix}".replace(
+                    ".1f", f".{_digits(clock)}f"
+                ),
                 ncols=shutil.get_terminal_size().columns,
             )
 
@@ -86,7 +88,7 @@ class Progress(TickCallback):
         self._metrics |= {name: record.values[name] for name in shown(record)}
         if self._bar is None and trainer.is_global_zero:
             clock = method.clock
-            print(f"{clock.kimg:.1f}/{clock.budget_kimg:.1f} kimg, {', '.join(self._parts(clock))}")
+            print(f"{_far(clock)}, {', '.join(self._parts(clock))}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
@@ -104,7 +106,7 @@ class Progress(TickCallback):
         if self._bar is not None:
             # The width now; 80 if the terminal does not report one.
             clock, self._bar.ncols = method.clock, shutil.get_terminal_size().columns
-            room = self._bar.ncols - _BAR - len(f"| {clock.kimg:.1f}/{clock.budget_kimg:.1f} kimg")
+            room = self._bar.ncols - _BAR - len(f"| {_far(clock)}")
             self._bar.n = clock.kimg
             self._bar.set_postfix_str(fitting(self._parts(clock), room), refresh=True)
 
@@ -123,9 +125,10 @@ class Progress(TickCallback):
         began, images = self._seen[0]
         rate = (clock.images - images) / max(time.perf_counter() - began, 1e-9)
         left = (clock.budget_kimg * 1000 - clock.images) / max(rate, 1e-9)
-        parts = [f"{rate:.0f} images/s", f"{_clock(left)} left"]
+        parts = [f"{rate:.{0 if rate >= 10 else 1}f} images/s", f"{_clock(left)} left"]
         parts += [f"{name} {value:.4g}" for name, value in self._metrics.items()]
-        return parts + [f"{name} {value:.2f}" for name, value in self._losses.items()]
+        losses = self._losses.items()
+        return parts + [f"{n} {v:.2f}" if abs(v) >= 0.1 else f"{n} {v:.2g}" for n, v in losses]
 
 
 def fitting(parts: Sequence[str], room: int) -> str:
@@ -144,6 +147,16 @@ def shown(record: "TickRecord") -> list[str]:
     metrics = [name for name in record.values if "/" not in name]
     first = [record.monitor] if record.monitor in metrics else []
     return [*first, *(name for name in metrics if name not in first)][:_SHOWN]
+
+
+def _far(clock: Clock) -> str:
+    digits = _digits(clock)
+    return f"{clock.kimg:.{digits}f}/{clock.budget_kimg:.{digits}f} kimg"
+
+
+def _digits(clock: Clock) -> int:
+    """Enough to tell one tick from the next."""
+    return 1 if clock.images_per_tick >= 100 else 2 if clock.images_per_tick >= 10 else 3
 
 
 def _clock(seconds: float) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 
 from trompe.data.picture_file import read_picture
 from trompe.engine.randomness import keyed_generator
@@ -31,6 +31,25 @@ class Degradation:
     def observe(self, picture: Tensor) -> Tensor:
         """What of it does not depend on chance; differentiable."""
         return picture
+
+    def undo(self, degraded: Tensor, known: Tensor) -> Tensor:
+        """What a plain way makes of it, to compare a better one with: here, nothing.
+
+        Args:
+            degraded: (1, C, h, w).
+            known: where it is known, (1, 1, h, w).
+        """
+        return degraded
+
+    def complete(self, restored: Tensor, degraded: Tensor, known: Tensor) -> Tensor:
+        """The restored picture, with what is known for certain as it is: here, nothing.
+
+        Args:
+            restored: (1, C, H, W).
+            degraded: (1, C, h, w).
+            known: where it is known, (1, 1, h, w).
+        """
+        return restored
 
     def known(self, height: int, width: int, seed: int) -> Tensor:
         """Where the degraded picture (height, width) is known: (1, 1, height, width) of 1 and 0.
@@ -113,6 +132,23 @@ class Gaps(Degradation):
         height, width = picture.shape[2:]
         return picture * self.known(height, width, seed)
 
+    def undo(self, degraded: Tensor, known: Tensor) -> Tensor:
+        """See `Degradation`: gaps get the mean of what is near, each from as far as it takes."""
+        filled, weights = degraded * known, known
+        made, there = filled, known
+        while not bool(there.all()):
+            filled, weights = _halved(filled), _halved(weights)
+            size = degraded.shape[2:]
+            near = interpolate(weights, size, mode="bilinear")
+            coarse = interpolate(filled, size, mode="bilinear") / near.clamp(min=1e-6)
+            found = (near > 0) & (there == 0)
+            made, there = torch.where(found, coarse, made), torch.where(found, 1.0, there)
+        return made
+
+    def complete(self, restored: Tensor, degraded: Tensor, known: Tensor) -> Tensor:
+        """See `Degradation`: all but the gaps."""
+        return torch.where(known.bool(), degraded, restored)
+
     def known(self, height: int, width: int, seed: int) -> Tensor:
         """See `Degradation`."""
         if self._mask is None:
@@ -148,6 +184,12 @@ class Downsampling(Degradation):
         self.factor = factor
         self.taps = taps_of(kernel, factor)
 
+    def undo(self, degraded: Tensor, known: Tensor) -> Tensor:
+        """See `Degradation`: enlarged by bicubic interpolation, as Pillow has it."""
+        height, width = (side * self.factor for side in degraded.shape[2:])
+        large = interpolate(degraded, (height, width), mode="bicubic", antialias=True)
+        return large.clamp(0, 1)
+
     def observe(self, picture: Tensor) -> Tensor:
         """See `Degradation`.
 
@@ -164,6 +206,10 @@ class Downsampling(Degradation):
         for dim in (2, 3):
             picture = _strided(picture, taps, self.factor, dim)
         return picture
+
+
+def _halved(maps: Tensor) -> Tensor:
+    return avg_pool2d(maps, 2, ceil_mode=True)
 
 
 def _strided(picture: Tensor, taps: Tensor, stride: int, dim: int) -> Tensor:

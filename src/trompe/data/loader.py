@@ -24,10 +24,16 @@ class TrainingData(pl.LightningDataModule):
     Attributes:
         batch_type: the named tuple of tensors that a batch is.
         credits: whose pictures they are and under which license, where it asks for it to be said.
+        decides: values of the model's config that these data decide, by name; known after `setup`.
     """
 
     batch_type: type
     credits: str = ""
+
+    @property
+    def decides(self) -> dict[str, Any]:
+        """See above."""
+        return {}
 
     def stream(self, seed: int, batch_size: int) -> BatchStream:
         """The training batches of an experiment with this seed.

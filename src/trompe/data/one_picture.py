@@ -1,28 +1,31 @@
 """The data of Deep Image Prior: one degraded picture, again and again."""
 
 import hashlib
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from trompe.data.degradations import Degradation
+from trompe.data.fine_picture import FinePicture, read_fine
 from trompe.data.limits import LIMITS, Limits
 from trompe.data.loader import TrainingData
 from trompe.data.patches import packaged
-from trompe.data.picture_file import read_picture
 from trompe.errors import UserError, check_count
-from trompe.images import from_picture
 from trompe.paths import expand
 
 
 class Observation(NamedTuple):
-    """A degraded picture (n, C, h, w), float32 in [0, 1], and where it is known (n, 1, h, w)."""
+    """A degraded picture (n, C, h, w), float32 in [0, 1], and where it is known (n, 1, h, w).
+
+    `reference` is the good one (n, C, H, W); (n, 0, H, W) if nobody knows it.
+    """
 
     degraded: Tensor
     known: Tensor
+    reference: Tensor
 
 
 class OnePicture(TrainingData):
@@ -81,7 +84,8 @@ class OnePicture(TrainingData):
         """Read the picture and degrade it. Does nothing the second time."""
         if hasattr(self, "degraded"):
             return
-        picture = self._read("data.picture", self.picture, self.size)
+        self.given = self._read("data.picture", self.picture, self.size)
+        picture = self.given.pixels
         self.reference: Tensor | None = None
         if self.degrade:
             self.reference = picture
@@ -90,7 +94,7 @@ class OnePicture(TrainingData):
         self.known = self.degradation.known(height, width, self.seed)
         self.degraded = picture
         if self._reference is not None:
-            self.reference = self._read("data.reference", self._reference)
+            self.reference = self._read("data.reference", self._reference).pixels
             if tuple(self.reference.shape[2:]) != self.restored_size:
                 height, width = self.restored_size
                 h, w = self.reference.shape[2:]
@@ -98,6 +102,12 @@ class OnePicture(TrainingData):
                     f"data.reference={self._reference} has {w} x {h} pixels, but the restored "
                     f"picture has {width} x {height}"
                 )
+
+    @property
+    def decides(self) -> dict[str, Any]:
+        """The restored picture's sides, for which the model is made."""
+        height, width = self.restored_size
+        return {"height": height, "width": width}
 
     @property
     def restored_size(self) -> tuple[int, int]:
@@ -123,25 +133,42 @@ class OnePicture(TrainingData):
         if batch_size != 1:
             raise UserError(f"batch_size={batch_size} must be 1: there is one picture")
         self.setup()
-        return SamePicture(Observation(self.degraded, self.known))
+        unknown = torch.empty(1, 0, *self.restored_size)
+        reference = unknown if self.reference is None else self.reference
+        return SamePicture(Observation(self.degraded, self.known, reference))
+
+    @property
+    def plain(self) -> Tensor:
+        """What a plain way makes of the degraded picture, see `Degradation.undo`."""
+        return self.degradation.undo(self.degraded, self.known)
 
     def show(self, count: int) -> Tensor:
-        """The degraded picture, as large as the restored one, and the good one if it is known."""
-        enlarged = interpolate(self.degraded, self.restored_size)
-        shown = [enlarged] if self.reference is None else [enlarged, self.reference]
+        """What a plain way makes of the degraded one, and the good one if it is known."""
+        shown = [self.plain] if self.reference is None else [self.plain, self.reference]
         return (torch.cat(shown) * 255).round().byte()
 
-    def _read(self, key: str, picture: str, size: int | None = None) -> Tensor:
+    def complete(self, restored: Tensor) -> Tensor:
+        """A restored picture (1, C, H, W) on the CPU, with what is known for certain as it is."""
+        return self.degradation.complete(restored.cpu(), self.degraded, self.known)
+
+    def save(self, restored: Tensor, path: Path) -> None:
+        """Write a restored picture (1, C, H, W) in [0, 1], with what else its file had."""
+        self.given.with_pixels(restored).save(path)
+
+    def _read(self, key: str, picture: str, size: int | None = None) -> FinePicture:
         known = packaged()
         path = known.get(picture) or expand(picture, key)
         names = f"; scikit-image's photographs are {', '.join(sorted(known))}"
         more = "" if path.exists() else names
-        image = read_picture(key, path, "L" if self.channels == 1 else "RGB", self.limits, more)
-        if size is not None:
-            scale = size / min(image.size)
-            sides = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-            image = image.resize(sides, Image.Resampling.LANCZOS)
-        return from_picture(image)[None].float() / 255
+        found = read_fine(key, path, self.channels, self.limits, more)
+        if size is None:
+            return found
+        height, width = found.pixels.shape[2:]
+        scale = size / min(height, width)
+        sides = (max(1, round(height * scale)), max(1, round(width * scale)))
+        # Antialiased; Pillow's Lanczos has 8 bits.
+        small = interpolate(found.pixels, sides, mode="bicubic", antialias=True).clamp(0, 1)
+        return found.with_pixels(small)
 
 
 class SamePicture:

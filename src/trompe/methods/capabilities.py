@@ -43,8 +43,16 @@ class LabeledLatents(NamedTuple):
     labels: Tensor
 
 
-class Generates(ABC):
-    """Makes images that can be measured and shown, again and again during training.
+class Shows(ABC):
+    """Has something to look at, again and again during training."""
+
+    @abstractmethod
+    def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int | None]:
+        """Images uint8 (about `count`, C, H, W) that show what it does, and how many in a row."""
+
+
+class Generates(Shows):
+    """Makes images that can be measured.
 
     Attributes:
         inputs_type: the named tuple that images are made from.
@@ -68,9 +76,17 @@ class Generates(ABC):
     def generate(self, inputs: Any) -> Any:
         """The averaged weights' images, in [-1, 1], for inputs on this device."""
 
+
+class Restores(Shows):
+    """Restores the one picture of its data: `trompe restore`."""
+
     @abstractmethod
-    def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int | None]:
-        """Images uint8 (about `count`, C, H, W) that show what it does, and how many in a row."""
+    def versions(self) -> Mapping[str, tuple[int, Tensor]]:
+        """Pictures (1, C, H, W) in [0, 1], each with the number of iterations behind it.
+
+        ``last`` is always there. ``stopped`` is where the method would have stopped without knowing
+        the good picture, ``peak`` the nearest to the good one, which nobody could know without it.
+        """
 
 
 class FromLatents(Generates):

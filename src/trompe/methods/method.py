@@ -98,6 +98,11 @@ class Method(pl.LightningModule):
         return averages or children
 
     @property
+    def is_settled(self) -> bool:
+        """Whether training can end before its budget; asked at the end of a tick."""
+        return False
+
+    @property
     def share(self) -> Share:
         """This process's share of the global batch."""
         if self._trainer is None:

@@ -93,6 +93,9 @@ class Hourglass(nn.Module):
         upsampling: ``"bilinear"`` or ``"nearest"``.
         pointwise: whether a 1x1 convolution follows each on the way up.
 
+    Attributes:
+        least_side: the smallest side of an image that it can make, pixels.
+
     Raises:
         UserError: if widths and skips do not belong together, or a kernel is even.
     """
@@ -121,6 +124,11 @@ class Hourglass(nn.Module):
             if kernel % 2 == 0:
                 raise UserError(f"model.network.{name}={kernel} must be odd")
         self.inputs = inputs
+        # A mirrored edge needs one pixel more than its width, and batch norm two at the coarsest.
+        least = max(2, down_kernel // 2 + 1)
+        for _ in widths[1:]:
+            least = max(2 * least - 1, up_kernel // 2 + 1)
+        self.least_side = max(2 * least - 1, up_kernel // 2 + 1)
         scale: Scale | None = None
         before = [inputs, *widths[:-1]]
         for i in reversed(range(len(widths))):

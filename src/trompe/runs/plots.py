@@ -55,8 +55,10 @@ def _panels(names: Iterable[str]) -> list[tuple[str, list[str]]]:
         "distances (lower is better)": sorted(n for n in names if n.startswith("fd_")),
         "kernel distances (lower is better)": sorted(n for n in names if n.startswith("kd_")),
         "shares (higher is better)": sorted(n for n in names if n.startswith(_SHARES)),
+        "signal to noise, dB (higher is better)": sorted(n for n in names if n.startswith("psnr/")),
         "losses": sorted(n for n in names if n.startswith(("loss/", "penalty/"))),
         "discriminator logits": sorted(n for n in names if n.startswith("logits/")),
         "augmentation": sorted(n for n in names if n.startswith("augment/")),
+        "stopping (at the least)": sorted(n for n in names if n.startswith("stopping/")),
     }
     return [(title, members) for title, members in groups.items() if members]

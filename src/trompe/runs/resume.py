@@ -29,6 +29,10 @@ FREE_KEYS = (
     "model.classes",
     "model.generator.classes",
     "model.discriminator.classes",
+    # What data of one picture decide.
+    "model.height",
+    "model.width",
+    "model.memory_gib",
 )
 
 

@@ -27,6 +27,7 @@ _SPEEDS: Mapping[str, Direction] = {
     "speed/tick_seconds": "minimize",
 }
 _FALLING = ("loss/", "penalty/")
+_RISING = ("psnr/",)
 
 
 def choose_objective(cfg: DictConfig, space: Space) -> Objective:
@@ -89,6 +90,8 @@ def _infer(name: str, metrics: Mapping[str, str]) -> Direction:
         return _SPEEDS[name]
     if name.startswith(_FALLING):
         return "minimize"
+    if name.startswith(_RISING):
+        return "maximize"
     raise UserError(
         f"objective={name}: which is better is not known: add direction=minimize or maximize"
     )

@@ -26,5 +26,5 @@ def train(cfg: DictConfig) -> RunFolder:
     with recorded(job.beginning, job.trackers):
         job.fit(session.checkpoint, partial(end_at_once, job.beginning))
     if job.beginning.is_first:
-        report(session.run, job.method)
+        report(session.run, job.method, job.data)
     return session.run

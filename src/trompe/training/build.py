@@ -113,6 +113,7 @@ def build(session: Session) -> Job:
     if data.credits:
         data_facts["data_credits"] = data.credits
     config = session.config = with_classes(session, data)
+    config = session.config = {**config, "model": {**config["model"], **data.decides}}
     if config.get("conditional"):
         data_facts["class_names"] = class_names(data)
     if trainer_config["accelerator"] == "cpu":

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from trompe.data.loader import TrainingData
 from trompe.engine.checkpoint import checkpoint_kimg
 from trompe.engine.hardware import describe_hardware
 from trompe.engine.interrupt import INTERRUPTED, after_the_run, ignore_signals
 from trompe.errors import AnotherProcess
 from trompe.loggers.tracker import Tracker
 from trompe.masking import mask
-from trompe.methods.capabilities import usage
+from trompe.methods.capabilities import Restores, usage
 from trompe.methods.method import Method
 from trompe.runs.plots import draw_curves
 from trompe.runs.provenance import command_line, describe_code, describe_packages
@@ -188,7 +189,7 @@ def how_to_resume(run: RunFolder) -> str:
     return f"\ninterrupted; resume it with: trompe train {typed('run', run.path)}{needed}"
 
 
-def report(run: RunFolder, method: Method) -> None:
+def report(run: RunFolder, method: Method, data: TrainingData) -> None:
     """Draw the curves, and print where everything is and the command that uses it."""
     curves = draw_curves(run)
     grids = sorted((run.path / "samples").glob("[0-9]*.png"))
@@ -202,5 +203,10 @@ def report(run: RunFolder, method: Method) -> None:
         print(f"  real     {real}")
     if curves:
         print(f"  curves   {curves}")
+    if isinstance(method, Restores):
+        from trompe.training.restoration import write_restoration
+
+        for line in write_restoration(run, method, data):
+            print(f"  {line}")
     if (command := usage(method, run.path)) is not None:
         print(f"  more     {command}{consent(run.read_config())}")

@@ -6,7 +6,7 @@ from typing import Any
 from trompe.data.image_data import show_classes
 from trompe.errors import check_count, check_positive
 from trompe.images import save_grid
-from trompe.methods.capabilities import FromLatents, Generates
+from trompe.methods.capabilities import FromLatents, Shows
 
 
 class SampleGrid:
@@ -35,7 +35,7 @@ class SampleGrid:
         Raises:
             UserError: as the method and the data say it.
         """
-        if isinstance(method, Generates):
+        if isinstance(method, Shows):
             method.draw_grid(data, 1)
 
     def draw_real(self, method: Any, data: Any, folder: Path) -> None:
@@ -52,7 +52,7 @@ class SampleGrid:
 
     def draw(self, method: Any, data: Any, folder: Path) -> Path | None:
         """Draw a grid; None if the method makes no images."""
-        if not isinstance(method, Generates):
+        if not isinstance(method, Shows):
             return None
         images, columns = method.draw_grid(data, self.count)
         path = folder / "samples" / f"{method.clock.kimg:09.3f}.png"  # type: ignore[attr-defined]

@@ -107,6 +107,8 @@ class Tick(Checkpoint):
         trainer.save_checkpoint(self.run.last_checkpoint)
         if is_writer and is_best:
             self.keep_best()
+        if method.is_settled:
+            trainer.should_stop = True
 
     def keep_best(self) -> None:
         """The last checkpoint is the best: keep it, and say so."""
@@ -214,7 +216,9 @@ class Tick(Checkpoint):
 def is_finite(method: Method) -> bool:
     """Whether every weight and buffer is a finite number. Waits for the device."""
     tensors = [t for t in (*method.parameters(), *method.buffers()) if t.is_floating_point()]
-    return bool(torch.stack([t.detach().sum() for t in tensors]).isfinite().all())
+    # A sum in float16 would end at 65504.
+    sums = [t.detach().sum(dtype=torch.promote_types(t.dtype, torch.float32)) for t in tensors]
+    return bool(torch.stack(sums).isfinite().all())
 
 
 def _replace_by_link(source: Path, target: Path) -> None:

@@ -1,0 +1,104 @@
+"""The restore task: one picture, restored by an experiment of its own."""
+
+import shutil
+from pathlib import Path
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from trompe.errors import UserError, check_count, show
+from trompe.files import whole_path
+from trompe.paths import expand
+from trompe.tasks.train import train
+from trompe.words import quoted
+
+TASKS = ("denoise", "jpeg", "upscale", "inpaint", "hole")
+# Keys that mean something to some tasks only, and what they are where nobody has set them.
+_OF_SOME = {
+    "mask": (None, ("inpaint", "hole")),
+    "factor": (4, ("upscale",)),
+    "kernel": ("lanczos2", ("upscale",)),
+}
+_TICK_KIMG = 0.05  # as the experiments
+
+
+def restore(cfg: DictConfig) -> Path:
+    """Restore `cfg.picture`; returns the picture, in `cfg.out`.
+
+    If a run of the same words was interrupted, it is resumed.
+
+    Raises:
+        UserError: for a wrong value, or if the picture is there and `overwrite` is false.
+    """
+    check_values(cfg)
+    target = expand(cfg.out, "out") / f"{Path(str(cfg.picture)).stem}.png"
+    if target.exists() and not cfg.overwrite:
+        raise UserError(f"{target} already exists: set overwrite=true or another out=")
+    source = expand(cfg.picture, "picture")
+    if source.exists() and target.exists() and target.samefile(source):
+        raise UserError(f"{target} is the picture itself: set another out=")
+    run = train(experiment(words(cfg)))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_path(target) as temporary:
+        shutil.copyfile(run.path / "restored.png", temporary)
+    print(f"{target}")
+    return target
+
+
+def check_values(cfg: DictConfig) -> None:
+    """Refuse what cannot be asked for.
+
+    Raises:
+        UserError: naming the key.
+    """
+    if cfg.task not in TASKS:
+        raise UserError(f"task={show(cfg.task)} must be one of {', '.join(TASKS)}")
+    for key, (default, tasks) in _OF_SOME.items():
+        if cfg[key] != default and cfg.task not in tasks:
+            raise UserError(
+                f"{key}={show(cfg[key])} means nothing to task={cfg.task}: leave it out"
+            )
+    if cfg.mask is None and cfg.task in _OF_SOME["mask"][1]:
+        raise UserError(
+            f"task={cfg.task} needs mask=, a picture of the same size, white where something is "
+            "missing"
+        )
+    if cfg.iterations is not None:
+        check_count("iterations", cfg.iterations)
+
+
+def words(cfg: DictConfig) -> list[str]:
+    """The overrides of `trompe train` that restore the picture."""
+    choices = {"experiment": f"restore_{cfg.task}", "hourglass@model.network": cfg.network}
+    values = {
+        "data.picture": str(cfg.picture),
+        "data.degrade": "false",
+        "data.reference": cfg.reference,
+        "data.size": cfg.size,
+        "data.channels": cfg.channels,
+        "data.degradation.mask": cfg.mask,
+        "model.memory_gib": cfg.memory_gib,
+        "seed": cfg.seed,
+        "paths.output_dir": cfg.paths.output_dir,
+    }
+    if cfg.task == "upscale":
+        values |= {"data.degradation.factor": cfg.factor, "data.degradation.kernel": cfg.kernel}
+    if cfg.iterations is not None:
+        kimg = cfg.iterations / 1000
+        values |= {"kimg": kimg, "tick_kimg": min(kimg, _TICK_KIMG)}
+    found = [f"{key}={name}" for key, name in choices.items() if name is not None]
+    for key, value in values.items():
+        if value is not None:
+            is_text = isinstance(value, str) and value != "false"
+            found.append(f"{key}={quoted(value) if is_text else value}")
+    return [*found, "resume=auto"]
+
+
+def experiment(overrides: list[str]) -> DictConfig:
+    """The config of an experiment, as if `trompe train` had composed it from these words."""
+    cfg = compose("train", overrides, return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
