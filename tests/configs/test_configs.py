@@ -79,6 +79,7 @@ UNCONDITIONAL = {
     "johnson",
     "ast",
     "deep_image_prior",
+    "super_resolution",
 }
 
 
@@ -121,11 +122,15 @@ def test_data_composes_and_feeds(data: str, tmp_path: Path) -> None:
     batches = [stream.batch(position, slice(None)) for position in (0, 4)]
     for batch in batches:
         assert type(batch) is module.batch_type
+        if data == "high_low":
+            assert batch.low.shape == (4, cfg.data.channels, 4, 4)
+            batch = batch._replace(low=batch.high)
         pictures = [part for part in batch if part.dim() == 4]
         assert pictures and all(p.shape == (4, cfg.data.channels, 16, 16) for p in pictures)
         assert all(part.shape == (4,) for part in batch if part.dim() != 4)
     shown = module.show(5)
-    assert shown is None or shown.shape[1:] == (cfg.data.channels, 16, 16)
+    side = cfg.data.source_resolution if data == "high_low" else 16
+    assert shown is None or shown.shape[1:] == (cfg.data.channels, side, side)
     if module.batch_type is Batch:
         train_and_check(cfg, batches)
 

@@ -8,6 +8,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
+from trompe.data.high_low import HighLow
 from trompe.data.one_picture import Observation
 from trompe.engine.clock import Clock
 from trompe.engine.ema import Averaged
@@ -97,4 +98,7 @@ def random_batches(cfg: DictConfig, size: int = 4) -> list[Any]:
             return torch.zeros(size, dtype=torch.long)
         return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
+    if kind is HighLow:
+        data = instantiate(cfg.data, _convert_="all")
+        return [data.small(field("high")) for _ in range(2)]
     return [kind(*map(field, kind._fields)) for _ in range(2)]

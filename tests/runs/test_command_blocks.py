@@ -109,6 +109,7 @@ _WAYS: list[tuple[str, Way, str]] = [
     (r"^trompe train ", composes, "minutes of training, data, GPUs; tests/configs trains them"),
     (r"^trompe sweep resume=", runs(), ""),
     (r"^trompe sweep ", composes, "hours of training; the sweep that is resumed here was run"),
+    (r"^trompe restore .*run=", composes, "a super-resolution; tests/runs/test_enlarge.py"),
     (r"^trompe restore ", runs("network=small", "iterations=2", "overwrite=true"), ""),
     (r"^trompe stylize .*gatys", runs_here("stylizer.steps=1", "size=32", "overwrite=true"), ""),
     (r"^trompe stylize .*direction=", composes, "needs a CycleGAN; tests/runs/test_cyclegan.py"),

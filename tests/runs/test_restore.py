@@ -138,6 +138,9 @@ def test_a_larger_picture_comes_out(trompe: Trompe, pictures: Path) -> None:
         ("task=denoise size=8", "12 x 10 pixels|10 x 8 pixels"),
         ("task=denoise iterations=0", "iterations=0 must be a whole number of at least 1"),
         ("task=denoise memory_gib=0.001", "pixels takes about"),
+        ("task=denoise run=x", "run=x means nothing to task=denoise: leave it out"),
+        ("task=denoise tile=64", "tile=64 is for a trained run: give run="),
+        ("task=upscale run=x", "network=small means nothing to a trained run"),
         ("task=denoise memory_gib=-1", "memory_gib=-1 must be a number above 0"),
     ],
 )

@@ -3,6 +3,7 @@
 trompe restore task=denoise picture=me.jpg
 trompe restore task=inpaint picture=me.jpg mask=white_where_it_is_missing.png
 trompe restore task=upscale picture=small.png factor=4
+trompe restore task=upscale picture=small.png run=latest
 """
 
 from omegaconf import DictConfig

@@ -245,8 +245,36 @@ class FromPictures(ABC):
         return None
 
 
+class Enlarges(ABC):
+    """Makes pictures with more pixels, of any size: `trompe restore task=upscale run=`.
+
+    Attributes:
+        factor: times more pixels along each side.
+    """
+
+    factor: int
+
+    @property
+    def options(self) -> Options:
+        """None."""
+        return {}
+
+    @abstractmethod
+    def enlarge(self, picture: Tensor, tile: int | None = None) -> Tensor:
+        """A picture (1, C, H, W) in [-1, 1] as (1, C, factor H, factor W).
+
+        Args:
+            picture: of the channels that it was trained on.
+            tile: side of the tiles in which it is made, pixels of the small picture; None: whole.
+        """
+
+    @abstractmethod
+    def memory(self, height: int, width: int | None = None) -> int:
+        """About how many bytes a picture takes whole; without a width, a tile of that side."""
+
+
 # Which command asks for which capability.
-COMMANDS: dict[str, type] = {"sample": FromLatents, "stylize": FromPictures}
+COMMANDS: dict[str, type] = {"sample": FromLatents, "stylize": FromPictures, "restore": Enlarges}
 
 
 def command_for(method: Any) -> str | None:
@@ -260,6 +288,7 @@ def usage(method: Any, run: Path) -> str | None:
     if command is None:
         return None
     words = [f"trompe {command} {typed('run', run)}"]
+    words += ["task=upscale", "picture=<picture>"] if isinstance(method, Enlarges) else []
     if isinstance(method, FromPictures):
         words.append("content=<picture or folder>")
         words += ["style=<picture or folder>"] if method.takes_style else []

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, open_dict
 from trompe.errors import UserError, check_count, show
 from trompe.files import whole_path
 from trompe.paths import expand
+from trompe.tasks.enlarge import enlarge
 from trompe.tasks.train import train
 from trompe.words import quoted
 
@@ -17,16 +18,20 @@ TASKS = ("denoise", "jpeg", "upscale", "inpaint", "hole")
 # Keys that mean something to some tasks only, and what they are where nobody has set them.
 _OF_SOME = {
     "mask": (None, ("inpaint", "hole")),
-    "factor": (4, ("upscale",)),
-    "kernel": ("lanczos2", ("upscale",)),
+    "factor": (None, ("upscale",)),
+    "kernel": (None, ("upscale",)),
+    "run": (None, ("upscale",)),
 }
+# Which of them mean something to a trained run alone, and which nothing.
+_OF_RUNS = {"tile": None, "checkpoint": "last", "trust": False}
+_NOT_OF_RUNS = ("kernel", "network", "iterations", "size")
 _TICK_KIMG = 0.05  # as the experiments
 
 
 def restore(cfg: DictConfig) -> Path:
-    """Restore `cfg.picture`; returns the picture, in `cfg.out`.
+    """Restore `cfg.picture`, by a run of its own or a trained one; returns it, in `cfg.out`.
 
-    If a run of the same words was interrupted, it is resumed.
+    If a run of its own with the same words was interrupted, it is resumed.
 
     Raises:
         UserError: for a wrong value, or if the picture is there and `overwrite` is false.
@@ -38,10 +43,12 @@ def restore(cfg: DictConfig) -> Path:
     source = expand(cfg.picture, "picture")
     if source.exists() and target.exists() and target.samefile(source):
         raise UserError(f"{target} is the picture itself: set another out=")
-    run = train(experiment(words(cfg)))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with whole_path(target) as temporary:
-        shutil.copyfile(run.path / "restored.png", temporary)
+    if cfg.run is None:
+        run = train(experiment(words(cfg)))
+        with whole_path(target) as temporary:
+            shutil.copyfile(run.path / "restored.png", temporary)
+    else:
+        enlarge(cfg, target)
     print(f"{target}")
     return target
 
@@ -66,6 +73,23 @@ def check_values(cfg: DictConfig) -> None:
         )
     if cfg.iterations is not None:
         check_count("iterations", cfg.iterations)
+    check_run(cfg)
+
+
+def check_run(cfg: DictConfig) -> None:
+    """Refuse what only a trained run takes, without one, and what it does not take.
+
+    Raises:
+        UserError: naming the key.
+    """
+    if cfg.run is None:
+        for key, default in _OF_RUNS.items():
+            if cfg[key] != default:
+                raise UserError(f"{key}={show(cfg[key])} is for a trained run: give run=")
+        return
+    for key in _NOT_OF_RUNS:
+        if cfg[key] is not None:
+            raise UserError(f"{key}={show(cfg[key])} means nothing to a trained run: leave it out")
 
 
 def words(cfg: DictConfig) -> list[str]:
