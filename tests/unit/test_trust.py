@@ -25,8 +25,8 @@ from trompe.trust import (
 
 # Folders of conf/ whose files become parts of a group of another name.
 OF_A_MODEL = ("generator", "discriminator", "perceptual", "schedule")
-OF_A_MODEL += ("style_discriminator", "style_generator")
-GROUP = dict.fromkeys(OF_A_MODEL, "model") | {"features": "metrics"}
+OF_A_MODEL += ("style_discriminator", "style_generator", "hourglass")
+GROUP = dict.fromkeys(OF_A_MODEL, "model") | {"features": "metrics", "degradation": "data"}
 SHIPPED = sorted(
     {
         (GROUP.get(folder, folder), name)
@@ -42,6 +42,8 @@ SHIPPED = sorted(
 @pytest.mark.parametrize(("group", "name"), SHIPPED)
 def test_all_that_conf_builds_is_listed(group: str, name: str) -> None:
     assert is_listed(name, group)
+    if name.startswith("trompe.data.degradations."):  # a model refers to its data's
+        assert is_listed(name, "model")
 
 
 @pytest.mark.parametrize(
