@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from trompe.files import whole_path
 
@@ -18,6 +19,22 @@ _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, of red, green and blue
 def to_uint8(images: Tensor) -> Tensor:
     """Images in [-1, 1] to uint8, rounded to nearest; any shape."""
     return (images * 127.5).add_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def to_levels(images: Tensor) -> Tensor:
+    """Images in [0, 1] to uint8, rounded to nearest; any shape."""
+    return (images * 255).round().clamp(0, 255).byte()
+
+
+def resized(images: Tensor, height: int, width: int) -> Tensor:
+    """Floating-point images (N, C, H, W) of another size: bicubic, antialiased, as Pillow's."""
+    return interpolate(images, (height, width), mode="bicubic", antialias=True)
+
+
+def enlarged(images: Tensor, factor: int) -> Tensor:
+    """Images (N, C, H, W) enlarged by bicubic interpolation, which may overshoot; float32."""
+    height, width = images.shape[2:]
+    return resized(images.float(), factor * height, factor * width)
 
 
 def to_signed(images: Tensor) -> Tensor:

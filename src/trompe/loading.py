@@ -17,9 +17,10 @@ from trompe import extras
 from trompe.data.conversion import convert
 from trompe.errors import UserError
 from trompe.images import make_grid, to_picture, to_uint8
-from trompe.methods.capabilities import FromLatents, require
+from trompe.methods.capabilities import FromLatents
 from trompe.methods.labels import choose_labels, class_names
 from trompe.methods.trained import find_checkpoint, load_method
+from trompe.methods.usage import require
 from trompe.runs.naming import find_run
 from trompe.runs.run_folder import RunFolder
 from trompe.stylizers.feed_forward import FeedForward

@@ -11,12 +11,12 @@ from trompe.data.degradations import Downsampling
 from trompe.data.high_low import HighLow, HighLowData
 from trompe.engine.clock import Clock
 from trompe.errors import UserError
-from trompe.images import from_picture, to_picture, to_signed, to_uint8
+from trompe.images import enlarged, from_picture, to_picture, to_signed, to_uint8
 from trompe.methods.super_resolution import SuperResolution
 from trompe.metrics.enlargements import EnlargementComparison, luma
 from trompe.networks.patch_gan import PatchGAN
 from trompe.networks.perceptual_network import RandomConvPerceptual
-from trompe.networks.super_resolver import SuperResolver, enlarged, in_tiles
+from trompe.networks.super_resolver import SuperResolver, in_tiles
 from trompe.tasks.enlarge import choose_tile
 
 

@@ -50,12 +50,11 @@ class Progress(TickCallback):
         clock = pl_module.clock
         self._seen = deque([(time.perf_counter(), clock.images)])
         if trainer.is_global_zero and sys.stderr.isatty():
+            digits = _digits(clock)
             self._bar = tqdm(
                 total=clock.budget_kimg,
                 initial=clock.kimg,
-                bar_format="{bar}| {n:.1f}/{total:.1f} kimg{postfix}".replace(
-                    ".1f", f".{_digits(clock)}f"
-                ),
+                bar_format=f"{{bar}}| {{n:.{digits}f}}/{{total:.{digits}f}} kimg{{postfix}}",
                 ncols=shutil.get_terminal_size().columns,
             )
 

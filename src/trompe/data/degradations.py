@@ -15,7 +15,7 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 from trompe.data.picture_file import read_picture
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import Count, UserError, is_number, show
-from trompe.images import from_picture, to_picture
+from trompe.images import enlarged, from_picture, to_levels, to_picture
 from trompe.paths import expand
 
 
@@ -101,8 +101,7 @@ class Jpeg(Degradation):
         pictures = []
         for one in picture:
             file = io.BytesIO()
-            levels = (one * 255).round().byte()
-            to_picture(levels).save(file, "JPEG", quality=self.quality)
+            to_picture(to_levels(one)).save(file, "JPEG", quality=self.quality)
             pictures.append(from_picture(Image.open(file)))
         return torch.stack(pictures).float() / 255
 
@@ -186,9 +185,7 @@ class Downsampling(Degradation):
 
     def undo(self, degraded: Tensor, known: Tensor) -> Tensor:
         """See `Degradation`: enlarged by bicubic interpolation, as Pillow has it."""
-        height, width = (side * self.factor for side in degraded.shape[2:])
-        large = interpolate(degraded, (height, width), mode="bicubic", antialias=True)
-        return large.clamp(0, 1)
+        return enlarged(degraded, self.factor).clamp(0, 1)
 
     def observe(self, picture: Tensor) -> Tensor:
         """See `Degradation`.

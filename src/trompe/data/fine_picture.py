@@ -10,7 +10,6 @@ import png
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from trompe.data import decoder
 from trompe.data.conversion import convert
@@ -18,7 +17,7 @@ from trompe.data.files import read_file
 from trompe.data.limits import LIMITS, Limits, Unreadable, explained
 from trompe.errors import UserError
 from trompe.files import whole_path
-from trompe.images import from_picture, luminance
+from trompe.images import from_picture, luminance, resized
 
 _ORIENTATION = 0x0112  # in EXIF data
 
@@ -43,8 +42,8 @@ class FinePicture:
         """Other pixels, perhaps of another size, with the same transparency, depth and profile."""
         opacity = self.opacity
         if opacity is not None and opacity.shape[2:] != pixels.shape[2:]:
-            size = pixels.shape[2:]
-            opacity = interpolate(opacity, size, mode="bicubic", antialias=True).clamp(0, 1)
+            height, width = pixels.shape[2:]
+            opacity = resized(opacity, height, width).clamp(0, 1)
         return replace(self, pixels=pixels, opacity=opacity)
 
     def save(self, path: Path) -> None:

@@ -13,7 +13,7 @@ from trompe.data.degradations import Downsampling
 from trompe.data.loader import TrainingData
 from trompe.data.picture_set import Pictures, WholeSquares
 from trompe.errors import UserError
-from trompe.images import to_uint8
+from trompe.images import enlarged, to_levels
 
 
 class HighLow(NamedTuple):
@@ -94,7 +94,7 @@ class HighLowData(TrainingData):
     def small(self, high: Tensor) -> HighLow:
         """Images uint8 (n, C, R, R) with their small copies."""
         low = self.degradation.observe(high.float() / 255)
-        return HighLow(high, to_uint8(low * 2 - 1))
+        return HighLow(high, to_levels(low))
 
     def pairs(self, split: str, count: int) -> HighLow:
         """The first `count` whole squares of a split with their small copies, repeated if fewer.
@@ -107,8 +107,8 @@ class HighLowData(TrainingData):
     def show(self, count: int) -> Tensor:
         """Held-out squares in turn with bicubic enlargements of their small copies."""
         high, low = self.pairs("validation", max(1, -(-count // 2)))
-        large = self.degradation.undo(low.float() / 255, torch.ones(()))
-        return torch.stack([to_uint8(large * 2 - 1), high], 1).flatten(0, 1)[:count]
+        plain = to_levels(enlarged(low.float() / 255, self.degradation.factor))
+        return torch.stack([plain, high], 1).flatten(0, 1)[:count]
 
     def stream(self, seed: int, batch_size: int) -> "HighLowStream":
         """Training batches of random crops."""

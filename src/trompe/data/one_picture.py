@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from trompe.data.degradations import Degradation
 from trompe.data.fine_picture import FinePicture, read_fine
@@ -14,6 +13,7 @@ from trompe.data.limits import LIMITS, Limits
 from trompe.data.loader import TrainingData
 from trompe.data.patches import packaged
 from trompe.errors import UserError, check_count
+from trompe.images import resized, to_levels
 from trompe.paths import expand
 
 
@@ -145,7 +145,7 @@ class OnePicture(TrainingData):
     def show(self, count: int) -> Tensor:
         """What a plain way makes of the degraded one, and the good one if it is known."""
         shown = [self.plain] if self.reference is None else [self.plain, self.reference]
-        return (torch.cat(shown) * 255).round().byte()
+        return to_levels(torch.cat(shown))
 
     def complete(self, restored: Tensor) -> Tensor:
         """A restored picture (1, C, H, W) on the CPU, with what is known for certain as it is."""
@@ -166,9 +166,7 @@ class OnePicture(TrainingData):
         height, width = found.pixels.shape[2:]
         scale = size / min(height, width)
         sides = (max(1, round(height * scale)), max(1, round(width * scale)))
-        # Antialiased; Pillow's Lanczos has 8 bits.
-        small = interpolate(found.pixels, sides, mode="bicubic", antialias=True).clamp(0, 1)
-        return found.with_pixels(small)
+        return found.with_pixels(resized(found.pixels, *sides).clamp(0, 1))
 
 
 class SamePicture:

@@ -33,6 +33,11 @@ def bytes_for_backward(network: nn.Module, *inputs: Tensor) -> int:
     return sum(seen.values())
 
 
+def limit_bytes(device: torch.device, memory_gib: float | None, share: float = 1.0) -> float:
+    """Memory that may be used on a device: so many GiB, or else a share of what is free."""
+    return share * free_bytes(device) if memory_gib is None else memory_gib * GIB
+
+
 def free_bytes(device: torch.device) -> int:
     """Memory that is free on a device."""
     if device.type == "cuda":

@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import psutil
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from trompe.data.painter import PaintedSource
+from trompe.engine.memory import GIB, free_bytes
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 from trompe.exports.exportable import Exportable, Input
@@ -69,10 +69,10 @@ def _check_memory(module: Exportable) -> None:
     if side is None:
         return
     needed = 4 * max(COUNT, batch or 1) * 3 * side**2 * 4  # float32
-    if needed > psutil.virtual_memory().available / 2:
+    if needed > free_bytes(torch.device("cpu")) / 2:
         asked = f"size={side}" if batch is None else f"size={side}, batch={batch}"
         raise UserError(
-            f"{asked}: the pictures to prove it on take {needed / 2**30:.1f} GiB, more than half "
+            f"{asked}: the pictures to prove it on take {needed / GIB:.1f} GiB, more than half "
             "of the free memory: choose a smaller size"
         )
 

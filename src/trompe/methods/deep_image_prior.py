@@ -11,10 +11,11 @@ from torch.optim import Optimizer
 
 from trompe.data.degradations import Degradation
 from trompe.data.one_picture import Observation
-from trompe.engine.memory import GIB, bytes_for_backward, free_bytes
+from trompe.engine.memory import GIB, bytes_for_backward, limit_bytes
 from trompe.engine.randomness import Draws, keyed_generator
 from trompe.engine.schedules import Number
 from trompe.errors import Count, UserError, check_count, check_number, check_positive
+from trompe.images import to_levels
 from trompe.losses.fidelity import psnr
 from trompe.methods.capabilities import Restores
 from trompe.methods.method import Method
@@ -123,7 +124,7 @@ class DeepImagePrior(Method, Restores):
         # Measured: 1.3 to 1.8 times what is kept for the backward pass.
         needed = 1.5 * bytes_for_backward(self.network, self.input)
         needed += sum(t.nbytes for t in self.stopping.buffers())
-        limit = free_bytes(self.input.device) if limit_gib is None else limit_gib * GIB
+        limit = limit_bytes(self.input.device, limit_gib)
         if needed <= limit:
             return
         height, width = self.input.shape[2:]
@@ -194,9 +195,7 @@ class DeepImagePrior(Method, Restores):
             self.falls += 1
         else:
             self.met.copy_(met)
-        state = source.state_dict()
-        for name, tensor in target.state_dict().items():
-            tensor.copy_(state[name])
+        target.load_state_dict(source.state_dict())
 
     @property
     def is_settled(self) -> bool:
@@ -214,4 +213,4 @@ class DeepImagePrior(Method, Restores):
 
     def draw_grid(self, data: Any, count: int) -> tuple[Tensor, int | None]:
         """The averaged output."""
-        return (self.average * 255).round().clamp(0, 255).byte().cpu(), 1
+        return to_levels(self.average).cpu(), 1

@@ -11,13 +11,14 @@ from trompe.data.high_low import HighLow
 from trompe.engine.randomness import Draws
 from trompe.engine.schedules import Number, check_weights
 from trompe.errors import UserError
-from trompe.images import to_signed, to_uint8
+from trompe.images import enlarged, to_signed, to_uint8
 from trompe.losses.perceptual import total_variation
 from trompe.methods.adversarial_method import Adversarial
 from trompe.methods.capabilities import Enlarges, Generates, Images, on
 from trompe.methods.method import frozen
+from trompe.methods.style import Perception
 from trompe.networks.perceptual_network import PerceptualNetwork
-from trompe.networks.super_resolver import enlarged, in_tiles
+from trompe.networks.super_resolver import in_tiles
 
 _LOSSES = ("pixel", "content", "adversarial", "total_variation")
 
@@ -55,10 +56,8 @@ class SuperResolution(Adversarial, Generates, Enlarges):
                 f"model.generator.factor={self.generator.factor} is not the data's: {factor}"
             )
         self.weights = check_weights(weights, _LOSSES)
-        if self.weights["content"] != 0 and not perceptual.content_layers:
-            raise UserError("model.weights.content needs content_layers of the perceptual network")
-        # In a tuple, it is in no checkpoint: its weights come with its package.
-        self._perceptual = (perceptual,)
+        self.perception = Perception(perceptual)
+        self.perception.check("model.weights", self.weights)
 
     def phase(self) -> str:
         """``d+g``, or ``g`` while the adversarial loss weighs nothing."""
@@ -79,35 +78,24 @@ class SuperResolution(Adversarial, Generates, Enlarges):
 
         if "g" in names:
             with frozen(self.discriminator):
-                losses = self.losses(fake, high)
+                losses = self.losses(fake, high, draws.seed("shift"))
                 loss = self.weighted(losses, self.weights)
                 self.track("loss/generator", loss)
                 self.step("g", loss)
 
-    def losses(self, fake: Tensor, high: Tensor) -> dict[str, Tensor]:
-        """Those that weigh anything, unweighted."""
+    def losses(self, fake: Tensor, high: Tensor, seed: int) -> dict[str, Tensor]:
+        """Those that weigh anything, unweighted; `seed` as `Perception.losses` takes it."""
         made: dict[str, Tensor] = {}
         if self.weights["pixel"] != 0:
             made["pixel"] = mse_loss(fake, high)
         if self.weights["content"] != 0:
-            network = self.perceptual
-            layers = network.content_layers
-            ours = network(fake, layers)
-            with torch.no_grad():
-                theirs = network(high, layers)
-            terms = [mse_loss(ours[name].float(), theirs[name].float()) for name in layers]
-            made["content"] = torch.stack(terms).mean()
+            ours, theirs = (images.expand(-1, 3, -1, -1) for images in (fake, high))
+            made |= self.perception.losses(ours, theirs, {}, self.weights, seed)
         if self.value(self.weights["adversarial"]):
             made["adversarial"] = self.loss.generator(self.discriminator(fake))
         if self.weights["total_variation"] != 0:
             made["total_variation"] = total_variation(fake)
         return made
-
-    @property
-    def perceptual(self) -> PerceptualNetwork:
-        """On this device."""
-        network = self._perceptual[0]
-        return network.to(self.device)
 
     def draw_inputs(self, data: Any, count: int, purpose: str) -> HighLow:
         """Held-out images with their small copies."""

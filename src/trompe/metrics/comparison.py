@@ -1,11 +1,13 @@
 """What metrics of generated images share: a row of numbers for each image."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from trompe import __version__
 from trompe.errors import check_count
 from trompe.metrics.score import Score, as_score
 from trompe.own_code import is_own, name_of
@@ -86,6 +88,20 @@ class Comparison(Metric):
     def protocols(self) -> dict[str, dict[str, Any]]:
         """The protocol of each value in a record, by its name."""
         raise NotImplementedError
+
+    def of_held_out(
+        self, measure: str, better: str, protocol: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The protocol of a value of held-out images, with more of what it depends on."""
+        return {
+            "measure": measure,
+            "better": better,
+            **(protocol or {}),
+            "n_images": self.n_images,
+            "split": "validation",
+            "data": self.data_fingerprint,
+            "version": __version__,
+        }
 
     def undefined_names(self) -> dict[str, str]:
         """`undefined` by the names in a record."""

@@ -6,15 +6,13 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from trompe import __version__
 from trompe.data.high_low import HighLowData
 from trompe.errors import UserError
-from trompe.images import to_signed, to_uint8
+from trompe.images import enlarged, to_signed, to_uint8
 from trompe.losses.fidelity import psnr
 from trompe.metrics.comparison import Comparison
 from trompe.metrics.score import Score
 from trompe.networks.perceptual_network import PerceptualNetwork
-from trompe.networks.super_resolver import enlarged
 
 _NAMES = ("psnr_y", "ssim_y", "perceptual")
 _BETTER = ("higher", "higher", "lower")
@@ -57,6 +55,11 @@ class EnlargementComparison(Comparison):
         self.factor = data.degradation.factor
         self.distinct = min(self.n_images, data.split_size("validation"))
 
+    @property
+    def left_out(self) -> int:
+        """Pixels at each edge."""
+        return self.factor if self.border is None else self.border
+
     def measure_rows(self, outputs: Any, inputs: Any) -> Tensor:
         """Three numbers of each image, and three of its bicubic enlargement."""
         device = outputs.images.device
@@ -66,7 +69,7 @@ class EnlargementComparison(Comparison):
         return torch.stack(columns, 1).to(self.rows.dtype)
 
     def _compare(self, images: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        border = self.factor if self.border is None else self.border
+        border = self.left_out
         inner = (..., slice(border, -border or None), slice(border, -border or None))
         ours, theirs = (luma(x[inner]) / 255 for x in (images, high))
         ratio = psnr((ours - theirs).square().mean((1, 2, 3)))
@@ -101,17 +104,9 @@ class EnlargementComparison(Comparison):
 
     def protocols(self) -> dict[str, dict[str, Any]]:
         """The protocol of each value in a record, by its name."""
+        protocol = {"luma": "BT.601, 16 to 235", "border": self.left_out}
         return {
-            name: {
-                "measure": f"{type(self).__name__}.{name}",
-                "better": better,
-                "n_images": self.n_images,
-                "split": "validation",
-                "luma": "BT.601, 16 to 235",
-                "border": self.factor if self.border is None else self.border,
-                "data": self.data_fingerprint,
-                "version": __version__,
-            }
+            name: self.of_held_out(f"{type(self).__name__}.{name}", better, protocol)
             for name, better in self.directions().items()
         }
 

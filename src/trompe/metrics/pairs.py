@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, unfold
 
-from trompe import __version__
 from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError
 from trompe.images import to_signed
@@ -208,14 +207,8 @@ class PairComparison(Comparison):
 
     def protocols(self) -> dict[str, dict[str, Any]]:
         """The protocol of each value in a record, by its name."""
-        common = {
-            "n_images": self.n_images,
-            "split": "validation",
-            "data": self.data_fingerprint,
-            "version": __version__,
-        }
         return {
-            name: {"measure": measure, "better": "lower", **protocol, **common}
+            name: self.of_held_out(measure, "lower", protocol)
             for name, (measure, protocol) in self._cards.items()
         }
 

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trompe import __version__
 from trompe.data.unpaired import UnpairedData
 from trompe.errors import UserError
 from trompe.images import luminance
@@ -186,14 +185,7 @@ class TranslationComparison(Comparison):
     def protocols(self) -> dict[str, dict[str, Any]]:
         """The protocol of each value in a record, by its name."""
         return {
-            name: {
-                "measure": f"{type(self).__name__}.{name}",
-                "better": better,
-                "n_images": self.n_images,
-                "split": "validation",
-                "data": self.data_fingerprint,
-                "version": __version__,
-            }
+            name: self.of_held_out(f"{type(self).__name__}.{name}", better)
             for name, better in self.directions().items()
             if self.has_truth or not name.startswith("truth_")
         }

@@ -5,9 +5,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from trompe.errors import Count, UserError
+from trompe.images import enlarged
 
 
 class ResidualBlock(nn.Module):
@@ -106,13 +106,6 @@ class SuperResolver(nn.Module):
 
 def _norm(kind: str | None, width: int) -> list[nn.Module]:
     return [] if kind is None else [nn.BatchNorm2d(width)]
-
-
-def enlarged(images: Tensor, factor: int) -> Tensor:
-    """Bicubic enlargement of images (N, C, H, W) in [-1, 1], with a = -0.5 as Pillow has it."""
-    height, width = images.shape[2:]
-    size = (factor * height, factor * width)
-    return interpolate(images.float(), size, mode="bicubic", antialias=True)
 
 
 @torch.no_grad()

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor
 
 from trompe.engine.hardware import cpu_has_bf16
+from trompe.engine.memory import GIB, limit_bytes
 from trompe.errors import UserError, check_positive
-from trompe.methods.capabilities import FromPictures, check_options
+from trompe.methods.capabilities import FromPictures
+from trompe.methods.usage import check_options
 from trompe.networks.edges import repeat_edges
 
-_GIB = 2**30
 _SMALLEST_TILE = 64  # with a smaller one most of the work would go into its halo
 
 
@@ -132,8 +132,8 @@ class FeedForward:
             needed = memory(min(_SMALLEST_TILE, longer))
             share = (limit / needed) ** 0.5 * min(height, width)
             raise UserError(
-                f"a picture of {width} x {height} pixels needs {needed / _GIB:.2g} GiB of memory "
-                f"even in tiles of {_SMALLEST_TILE} pixels, but may take {limit / _GIB:.2g}: "
+                f"a picture of {width} x {height} pixels needs {needed / GIB:.2g} GiB of memory "
+                f"even in tiles of {_SMALLEST_TILE} pixels, but may take {limit / GIB:.2g}: "
                 f"size={int(share) // 64 * 64} fits, or raise memory_gib="
             )
         if self.tile is None:
@@ -141,17 +141,12 @@ class FeedForward:
         needed = memory(self.tile)
         if needed > limit:
             raise UserError(
-                f"tile={self.tile} needs {needed / _GIB:.2g} GiB of memory for a picture of "
-                f"{width} x {height} pixels, but may take {limit / _GIB:.2g}: tile={fitting[-1]} "
+                f"tile={self.tile} needs {needed / GIB:.2g} GiB of memory for a picture of "
+                f"{width} x {height} pixels, but may take {limit / GIB:.2g}: tile={fitting[-1]} "
                 "fits, or raise memory_gib="
             )
         return self.tile if self.tile < longer else None
 
     def memory_limit(self) -> float:
         """Bytes that a picture may take."""
-        if self.memory_gib is not None:
-            return self.memory_gib * _GIB
-        if self.device.type == "cuda":
-            return torch.cuda.mem_get_info(self.device)[0] / 2
-        available: int = psutil.virtual_memory().available
-        return available / 2
+        return limit_bytes(self.device, self.memory_gib, 0.5)

@@ -2,7 +2,7 @@
 
 import glob
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,13 +118,13 @@ def name_targets(
     return rows
 
 
-def check_inputs(wanted: Sequence[Path], given: Sequence[Picture]) -> None:
+def check_inputs(wanted: Sequence[Path], given: Iterable[Path]) -> None:
     """Refuse to write over a picture that is read, even with ``overwrite=true``.
 
     Raises:
         UserError: naming it.
     """
-    given_files = {picture.path.resolve() for picture in given}
+    given_files = {path.resolve() for path in given}
     same = next((path for path in wanted if path.resolve() in given_files), None)
     if same is not None:
         raise UserError(f"{same} is one of the given pictures: choose another out=")

@@ -4,8 +4,8 @@ from typing import Any
 
 from trompe.errors import UserError
 from trompe.methods import embedded
-from trompe.methods.capabilities import require
 from trompe.methods.trained import find_checkpoint, load_method
+from trompe.methods.usage import require
 from trompe.runs.naming import find_run
 from trompe.stylizers.feed_forward import FeedForward
 

@@ -7,10 +7,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from trompe.data.fine_picture import read_fine
-from trompe.engine.memory import GIB, free_bytes
+from trompe.engine.memory import GIB, limit_bytes
 from trompe.errors import UserError, check_count, check_positive
-from trompe.methods.capabilities import Enlarges, require
+from trompe.methods.capabilities import Enlarges
 from trompe.methods.trained import find_checkpoint, load_method
+from trompe.methods.usage import require
 from trompe.paths import expand
 from trompe.runs.naming import find_run
 from trompe.training.restoration import described, fidelity
@@ -74,8 +75,7 @@ def choose_tile(
     """
     if memory_gib is not None:
         check_positive("memory_gib", memory_gib)
-    device = method.device  # type: ignore[attr-defined]
-    limit = free_bytes(device) / 2 if memory_gib is None else memory_gib * GIB
+    limit = limit_bytes(method.device, memory_gib, 0.5)  # type: ignore[attr-defined]
     if tile is not None:
         return tile if tile < max(height, width) else None
     if method.memory(height, width) <= limit:

@@ -16,7 +16,7 @@ from trompe.exports.exportable import Exportable, Sizes, make_exportable
 from trompe.exports.source import Source, source_of
 from trompe.extras import require
 from trompe.files import whole_folder
-from trompe.methods.capabilities import check_options
+from trompe.methods.usage import check_options
 from trompe.paths import expand
 from trompe.runs.run_folder import write_json
 from trompe.tasks.sample import check_target

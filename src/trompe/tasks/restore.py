@@ -10,6 +10,7 @@ from omegaconf import DictConfig, open_dict
 from trompe.errors import UserError, check_count, show
 from trompe.files import whole_path
 from trompe.paths import expand
+from trompe.stylizers.picture_files import check_inputs
 from trompe.tasks.enlarge import enlarge
 from trompe.tasks.train import train
 from trompe.words import quoted
@@ -40,9 +41,7 @@ def restore(cfg: DictConfig) -> Path:
     target = expand(cfg.out, "out") / f"{Path(str(cfg.picture)).stem}.png"
     if target.exists() and not cfg.overwrite:
         raise UserError(f"{target} already exists: set overwrite=true or another out=")
-    source = expand(cfg.picture, "picture")
-    if source.exists() and target.exists() and target.samefile(source):
-        raise UserError(f"{target} is the picture itself: set another out=")
+    check_inputs([target], [expand(cfg.picture, "picture")])
     if cfg.run is None:
         run = train(experiment(words(cfg)))
         with whole_path(target) as temporary:
@@ -94,29 +93,28 @@ def check_run(cfg: DictConfig) -> None:
 
 def words(cfg: DictConfig) -> list[str]:
     """The overrides of `trompe train` that restore the picture."""
-    choices = {"experiment": f"restore_{cfg.task}", "hourglass@model.network": cfg.network}
-    values = {
-        "data.picture": str(cfg.picture),
-        "data.degrade": "false",
+    texts = {
+        "data.picture": cfg.picture,
         "data.reference": cfg.reference,
-        "data.size": cfg.size,
-        "data.channels": cfg.channels,
         "data.degradation.mask": cfg.mask,
-        "model.memory_gib": cfg.memory_gib,
-        "seed": cfg.seed,
+        "data.degradation.kernel": cfg.kernel,
         "paths.output_dir": cfg.paths.output_dir,
     }
-    if cfg.task == "upscale":
-        values |= {"data.degradation.factor": cfg.factor, "data.degradation.kernel": cfg.kernel}
+    values = {
+        "experiment": f"restore_{cfg.task}",
+        "hourglass@model.network": cfg.network,
+        "data.degradation.factor": cfg.factor,
+        "data.size": cfg.size,
+        "data.channels": cfg.channels,
+        "model.memory_gib": cfg.memory_gib,
+        "seed": cfg.seed,
+    }
+    values |= {key: quoted(str(text)) for key, text in texts.items() if text is not None}
     if cfg.iterations is not None:
         kimg = cfg.iterations / 1000
         values |= {"kimg": kimg, "tick_kimg": min(kimg, _TICK_KIMG)}
-    found = [f"{key}={name}" for key, name in choices.items() if name is not None]
-    for key, value in values.items():
-        if value is not None:
-            is_text = isinstance(value, str) and value != "false"
-            found.append(f"{key}={quoted(value) if is_text else value}")
-    return [*found, "resume=auto"]
+    found = [f"{key}={value}" for key, value in values.items() if value is not None]
+    return [*found, "data.degrade=false", "resume=auto"]
 
 
 def experiment(overrides: list[str]) -> DictConfig:

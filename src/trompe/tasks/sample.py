@@ -14,18 +14,10 @@ from trompe.engine.randomness import keyed_generator
 from trompe.errors import UserError, check_count, check_number, check_positive
 from trompe.files import whole_folder
 from trompe.images import save_grid, save_picture, to_picture, to_uint8
-from trompe.methods.capabilities import (
-    FromLatents,
-    LabeledLatents,
-    Latents,
-    by_class,
-    check_options,
-    on,
-    require,
-    take,
-)
+from trompe.methods.capabilities import FromLatents, LabeledLatents, Latents, by_class, on, take
 from trompe.methods.labels import MOST, as_folders, choose_labels, class_names
 from trompe.methods.trained import find_checkpoint, load_method
+from trompe.methods.usage import check_options, require
 from trompe.paths import expand
 from trompe.runs.naming import find_run
 from trompe.tasks.sample_walks import (

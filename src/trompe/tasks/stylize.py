@@ -89,7 +89,7 @@ def stylize(cfg: DictConfig) -> list[Path]:
     wanted = [*(path for row in targets for path in row), *([matrix] if cfg.matrix else [])]
     if cfg.matrix and matrix in wanted[:-1]:
         raise UserError(f"matrix=true and a picture would both be written to {matrix}: rename it")
-    check_inputs(wanted, [*contents, *styles])
+    check_inputs(wanted, (picture.path for picture in (*contents, *styles)))
     there = [path for path in wanted if path.exists()]
     if there and not (cfg.overwrite or cfg.only_missing):
         raise UserError(

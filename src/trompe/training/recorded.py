@@ -17,8 +17,9 @@ from trompe.engine.interrupt import INTERRUPTED, after_the_run, ignore_signals
 from trompe.errors import AnotherProcess
 from trompe.loggers.tracker import Tracker
 from trompe.masking import mask
-from trompe.methods.capabilities import Restores, usage
+from trompe.methods.capabilities import Restores
 from trompe.methods.method import Method
+from trompe.methods.usage import usage
 from trompe.runs.plots import draw_curves
 from trompe.runs.provenance import command_line, describe_code, describe_packages
 from trompe.runs.run_folder import RunFolder, utc_now

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from torchmetrics.functional.image import (
-    peak_signal_noise_ratio,
-    structural_similarity_index_measure,
-)
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from trompe.files import whole_path
-from trompe.images import to_picture
+from trompe.images import to_levels, to_picture
+from trompe.losses.fidelity import psnr
 from trompe.methods.capabilities import Restores
 from trompe.runs.run_folder import RunFolder, write_json
 
@@ -49,7 +47,7 @@ def write_restoration(run: RunFolder, method: Restores, data: Any) -> list[str]:
 
 def fidelity(picture: Tensor, reference: Tensor) -> dict[str, float | None]:
     """PSNR, dB, and SSIM (Wang et al. 2004) of pictures (1, C, H, W) in [0, 1], of all channels."""
-    ratio = float(peak_signal_noise_ratio(picture, reference, data_range=1.0))
+    ratio = float(psnr((picture - reference).square().mean()))
     similarity: Any = None
     if min(picture.shape[2:]) >= _SSIM_LEAST:
         similarity = structural_similarity_index_measure(picture, reference, data_range=1.0)
@@ -66,7 +64,7 @@ def described(values: Mapping[str, Any]) -> str:
 
 def as_picture(image: Tensor) -> Image.Image:
     """A Pillow image of (1, C, H, W) in [0, 1]."""
-    return to_picture((image[0] * 255).round().clamp(0, 255).byte().cpu())
+    return to_picture(to_levels(image[0]).cpu())
 
 
 def draw(run: RunFolder, restored: Tensor, data: Any, found: Mapping[str, Any], path: Path) -> None:
