@@ -237,7 +237,7 @@ _target_: outside.Pair
 defaults: [base/method@_here_, _self_]
 _target_: outside.Prior
 """,
-    "data/one_picture": """
+    "data/single_picture": """
 _target_: outside.OnePicture
 """,
     "model/adaptive": """

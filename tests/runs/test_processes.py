@@ -194,7 +194,7 @@ def test_parts_of_a_batch_adapt_to_all_of_it(outside: Trompe) -> None:
 
 def test_data_of_one_picture_need_no_split(outside: Trompe) -> None:
     tiny = [o for o in TINY if not o.startswith(("data", "metrics", "batch_size"))]
-    arguments = [*CONFIG, *tiny, "data=one_picture", "model=prior", "metrics=[]", "batch_size=1"]
+    arguments = [*CONFIG, *tiny, "data=single_picture", "model=prior", "metrics=[]", "batch_size=1"]
     arguments = ["train", *arguments]
     outside(*arguments)
     (run,) = outside.runs()
