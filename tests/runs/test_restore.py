@@ -113,6 +113,10 @@ def test_the_command_keeps_depth_and_transparency(trompe: Trompe, pictures: Path
     np.testing.assert_array_equal(found[..., 3], given[..., 3])
     assert "already exists" in trompe.fails("restore", *words)
     trompe("reproduce", f"run={run.path}")
+    for command in ("sample", "evaluate", "export"):
+        message = trompe.fails(command, f"run={run.path}")
+        assert f"trompe {command} does not work with the model of" in message
+        assert "restored.png" in message
 
 
 def test_a_larger_picture_comes_out(trompe: Trompe, pictures: Path) -> None:

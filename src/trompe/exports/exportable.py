@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trompe.errors import UserError
 from trompe.methods.capabilities import FromLatents, FromPictures, LabeledLatents, Latents
 from trompe.methods.method import Method
+from trompe.methods.usage import does_not_work
 from trompe.networks.edges import cut_edges, repeat_edges
 from trompe.networks.perceptual_network import MINIMUM_SIDE
 
@@ -192,9 +193,7 @@ def make_exportable(
         made = LabeledModule if method.classes else LatentModule
         return made(method, options, sizes)
     if not isinstance(method, FromPictures):
-        raise UserError(
-            f"trompe export does not work with the model of {where}: it makes no images"
-        )
+        raise does_not_work(method, "export", where)
     if sizes.side is not None and sizes.side < MINIMUM_SIDE:
         raise UserError(f"size={sizes.side} must be at least {MINIMUM_SIDE} pixels")
     kind = StyleModule if method.takes_style else PictureModule

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trompe.errors import UserError
-from trompe.methods.capabilities import Enlarges, FromLatents, FromPictures
+from trompe.methods.capabilities import Enlarges, FromLatents, FromPictures, Restores
 from trompe.words import typed
 
 # Which command asks for which capability.
@@ -39,11 +39,19 @@ def require(method: Any, command: str, where: object) -> None:
     Raises:
         UserError: naming the command that can.
     """
-    if isinstance(method, COMMANDS[command]):
-        return
-    other = command_for(method)
-    instead = f"use trompe {other}" if other else "no command makes pictures with it"
-    raise UserError(f"trompe {command} does not work with the model of {where}: {instead}")
+    if not isinstance(method, COMMANDS[command]):
+        raise does_not_work(method, command, where)
+
+
+def does_not_work(method: Any, command: str, where: object) -> UserError:
+    """What to say of a method that a command cannot use: what can be done instead."""
+    if other := command_for(method):
+        instead = f"use trompe {other}"
+    elif isinstance(method, Restores):
+        instead = "its picture is restored.png in the run's folder, the numbers are restored.json"
+    else:
+        instead = "no command makes pictures with it"
+    return UserError(f"trompe {command} does not work with the model of {where}: {instead}")
 
 
 def check_options(given: Mapping[str, Any], method: Any, where: object) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 from trompe.bars import Bar
 from trompe.errors import UserError
 from trompe.files import CannotWrite
-from trompe.methods.capabilities import Images
+from trompe.methods.capabilities import Generates, Images
 from trompe.methods.trained import find_checkpoint, load_method
+from trompe.methods.usage import does_not_work
 from trompe.metrics.comparison import Comparison
 from trompe.metrics.evaluation import BLOCK, check_measurable
 from trompe.metrics.evaluation import evaluate as evaluate_method
@@ -61,6 +62,8 @@ def _evaluate_run(cfg: DictConfig) -> Path:
     data.setup()
     run.check_data(data.fingerprint)
     method = load_method(run, checkpoint, cfg.trust)
+    if not isinstance(method, Generates):
+        raise does_not_work(method, "evaluate", run.path)
     metrics = make(cfg.metrics, "metrics")
     check_measurable(method, metrics)
     for metric in metrics.values():
