@@ -7,7 +7,7 @@
   style_peers  the embedded stylizer beside its peers, on pictures that none has seen
   adversary    what the adversarial term buys in style transfer
   sweep     what a sweep adds to its trials
-  classic   the classic DCGAN trained for so many minutes, for docs/results.md
+  classic   the classic DCGAN trained on so many images, for docs/results.md
   small_budget  what models reach in an hour of one core: the table and picture of docs/results.md
   startup   how long the command line takes to answer
 """

@@ -137,7 +137,7 @@ def train(data: Any, kimg: float, every: float, output: Path, metrics: dict[str,
             scores = evaluate(trained, metrics, data)
             values = {name: score.value for name, score in scores.items()}
             seen = images_seen / 1000
-            record = {"minutes": 60 * seen / HOUR, "kimg": seen, **values}
+            record = {"kimg": seen, **values}
             print(json.dumps(record), file=log, flush=True)
             print(record, flush=True)
             grid = to_uint8(trained.generate(shown).images)

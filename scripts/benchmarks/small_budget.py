@@ -14,13 +14,13 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from benchmarks.classic import FINAL, METRICS
+from benchmarks.classic import FINAL, HOUR, METRICS
 from trompe.files import whole_path
 from trompe.runs.index import find_runs
 from trompe.runs.run_folder import RunFolder, write_json
@@ -71,12 +71,7 @@ def keep_run(run: RunFolder, data: str | None, recipe: str | None = None) -> Non
     if not card.exists():
         words = [f"run={run.path}", "checkpoint=last", f"out={card}", *METRICS, *FINAL]
         subprocess.run([sys.executable, "-m", "trompe", "evaluate", *words], check=True)
-    minutes = BUDGET / config["kimg"]
-    curve = [
-        {"minutes": record["kimg"] * minutes, "kimg": record["kimg"], **found}
-        for record in run.read_metrics()
-        if (found := distances(record))
-    ]
+    curve = list(curve_of(run.read_metrics(), config["kimg"]))
     grids = sorted((run.path / "samples").glob("[0-9]*.png"))
     name = recipe or config["name"]
     keep(name, data or Path(source).stem, config["seed"], curve, card, grids[-1])
@@ -85,7 +80,7 @@ def keep_run(run: RunFolder, data: str | None, recipe: str | None = None) -> Non
 def keep_classic(folder: Path, data: str | None) -> None:
     """Keep what `benchmark.py classic` has made."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    curve = [json.loads(line) for line in lines]
+    curve = list(curve_of(map(json.loads, lines), HOUR))
     card = folder / "card.json"
     seed = json.loads(card.read_text())["subject"]["seed"]
     grids = sorted(folder.glob("[0-9]*.png"))
@@ -102,6 +97,14 @@ def keep(
     if seed == 0:
         with Image.open(grid) as picture, whole_path(KEPT / f"{name}.jpg") as temporary:
             picture.convert("RGB").save(temporary, "JPEG", quality=80)
+
+
+def curve_of(records: Iterable[Result], hour: float) -> Iterator[dict[str, float]]:
+    """The tracked distances with their minutes, of a loop that makes so many kimg in an hour."""
+    for record in records:
+        if found := distances(record):
+            kimg = record["kimg"]
+            yield {"minutes": kimg * (BUDGET / hour), "kimg": kimg, **found}
 
 
 def distances(record: Result) -> dict[str, float]:
